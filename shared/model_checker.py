@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""Door to `modelset check`: python shared/model_checker.py, from any folder."""
+
+import sys
+
+from modelset.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["check", *sys.argv[1:]]))

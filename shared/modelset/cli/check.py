@@ -1,0 +1,75 @@
+"""modelset check: what is on this disk, without a single socket."""
+
+import argparse
+import datetime
+from typing import Any
+
+from modelset.cli.models import draw_header, draw_statuses
+from modelset.cli.options import add_selection, settings_of, wishes_of
+from modelset.cli.screen import Screen, say
+from modelset.core.report import envelope, report_data
+from modelset.core.types import Report
+from modelset.core.words import size_text
+from modelset.engine.guard import Stop
+from modelset.model_set import ModelSet
+from modelset.settings import Settings
+from modelset.store.files import write_json
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    add_selection(parser)
+    parser.add_argument("--deep", action="store_true", help="read and hash every file")
+    parser.add_argument("--strict", action="store_true", help="optional models count too (exit 3)")
+
+
+def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
+    """Check, draw, and return the exit code."""
+    settings = settings_of(options)
+    if not options.demo and not settings.lock.exists() and _has_demo(settings):
+        say("note: nothing is locked yet, so this shows the demo set in out/demo")
+        options.demo = True
+        settings = settings_of(options)
+    models = ModelSet(settings, stop)
+    report = models.check(wishes_of(options), deep=options.deep, strict=options.strict)
+    draw(screen, models, report)
+    document = envelope("check", report.exit_code, report_data(report))
+    screen.document(document)
+    write_json(settings.out / "last_check.json", document)
+    return report.exit_code
+
+
+def draw(screen: Screen, models: ModelSet, report: Report) -> None:
+    """The screen of a check."""
+    screen.title("ML MODEL STATUS CHECK")
+    draw_header(screen, models)
+    screen.line(f"  Check time: {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M:%S}")
+    draw_statuses(screen, models, report)
+    screen.line()
+    screen.line(f"  Total size: {size_text(report.total_bytes)}")
+    names = ", ".join(model.key for model in report.available)
+    if names:
+        screen.line(f"  Available: {len(report.available)} more models, see `modelset list`")
+    screen.line()
+    screen.title("SUMMARY")
+    present = [status for status in report.statuses if status.presence == "present"]
+    missing = len(report.statuses) - len(present)
+    screen.line(f"  Total models checked: {len(report.statuses)}")
+    screen.row("ok", f"Cached/Installed: {len(present)}")
+    screen.row("ok" if not missing else "bad", f"Missing: {missing}")
+    screen.line()
+    draw_verdict(screen, [status.tier for status in report.statuses if status not in present])
+
+
+def draw_verdict(screen: Screen, missing_tiers: list[Any]) -> None:
+    """The last line: what it all means."""
+    if "critical" in missing_tiers:
+        screen.row("bad", "Critical models are missing: run `modelset download`")
+    elif missing_tiers:
+        screen.row("ok", "All critical models ready; optional ones are missing")
+    else:
+        screen.row("ok", "All models ready!")
+
+
+def _has_demo(settings: Settings) -> bool:
+    return (settings.project / "out" / "demo" / "models.lock.json").exists()

@@ -1,0 +1,102 @@
+"""The `modelset` command: parses, dispatches, and turns every end into an exit code."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Protocol, cast
+
+from modelset import __version__
+from modelset.cli.options import Parser, add_common
+from modelset.cli.screen import Screen, say_error
+from modelset.core.errors import KINDS, ModelSetError, exit_code_of
+from modelset.core.report import envelope
+from modelset.engine.guard import Stop
+from modelset.settings import wants_color
+
+# Command: (module, aliases, what it does).
+COMMANDS = {
+    "bootstrap": ("bootstrap", (), "profile the machine, download its models, check them"),
+    "hardware": ("hardware", (), "what this machine is, and what it recommends"),
+    "list": ("listing", (), "the catalog: what is present, selected, available"),
+    "plan": ("plan", (), "what a download would do, and why"),
+    "download": ("download", ("ensure",), "bring every missing model, verified"),
+    "check": ("check", ("status",), "what is on this disk, offline"),
+    "env": ("env", (), "what to export so that libraries find the models offline"),
+    "paths": ("paths", (), "each folder, and where its setting came from"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    stop = Stop()
+    _listen(stop)
+    screen = Screen(as_json="--json" in arguments, quiet="--quiet" in arguments, color=False)
+    name = ""
+    try:
+        parser, modules = _parser(arguments)
+        options = parser.parse_args(arguments)
+        name = options.command
+        screen = Screen(
+            as_json=options.json, quiet=options.quiet, color=not options.no_color and wants_color()
+        )
+        code = modules[name].run(options, screen, stop)
+    except ModelSetError as error:
+        if "--debug" in arguments:
+            raise
+        code = exit_code_of(error.failure)
+        say_error(error.failure.message, error.failure.hint)
+        failure = {"code": error.failure.code, "message": error.failure.message}
+        screen.document(envelope(name, code, {"error": failure | {"hint": error.failure.hint}}))
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is left to be said to anybody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    if stop.code:
+        # Workers may still hang in a system call; what they wrote survives a kill.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(KINDS[stop.code].exit_code)
+    return code
+
+
+class Command(Protocol):
+    """What each module of a command offers."""
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options."""
+
+    def run(self, options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
+        """Do it, and return the exit code."""
+
+
+def _parser(arguments: Sequence[str]) -> tuple[Parser, dict[str, Command]]:
+    """The parser; only the asked command's module is imported, so that check starts fast."""
+    parser = Parser(prog="modelset", description=sys.modules["modelset"].__doc__)
+    parser.add_argument("--version", action="version", version=f"modelset {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
+    )
+    asked = next((word for word in arguments if not word.startswith("-")), "")
+    modules: dict[str, Command] = {}
+    for name, (module, aliases, words) in COMMANDS.items():
+        command = commands.add_parser(name, aliases=aliases, help=words, description=words)
+        if asked in (name, *aliases):
+            modules[asked] = cast(Command, importlib.import_module(f"modelset.cli.{module}"))
+            modules[asked].add_options(command)
+            add_common(command)
+    return parser, modules
+
+
+def _listen(stop: Stop) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.code:  # asked twice: at once
+            os._exit(KINDS[stop.code].exit_code)
+        stop.ask("terminated" if number == signal.SIGTERM else "stopped")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)

@@ -1,0 +1,88 @@
+"""The options that commands share, and what they mean to the settings and the selection."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from modelset.core.errors import ModelSetError
+from modelset.core.select import Wishes
+from modelset.settings import Settings, find_project, load_settings
+
+_SETTINGS = ("hf_token", "hf_token_file", "max_workers", "timeout")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints look like every other error."""
+
+    def error(self, message: str) -> Any:
+        """Raise `usage`, with the command that shows the right one."""
+        raise ModelSetError("usage", message, f"see `{self.prog} --help`")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command takes."""
+    group = parser.add_argument_group("everywhere")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    group.add_argument("--quiet", "-q", action="store_true", help="only errors")
+    group.add_argument("--no-color", action="store_true", help="no colours")
+    group.add_argument("--demo", action="store_true", help="the demo set in out/demo, offline")
+    group.add_argument("--debug", action="store_true", help="show where an error came from")
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """What chooses models."""
+    group = parser.add_argument_group("which models")
+    group.add_argument("keys", nargs="*", metavar="KEY", help="only these, such as whisper:base")
+    group.add_argument(
+        "--whisper-models", nargs="+", default=[], metavar="NAME", help="such as base large-v3"
+    )
+    group.add_argument("--asr-model", default="", metavar="NAME", help="one Whisper model")
+    group.add_argument("--tts-model", default="", metavar="NAME", help="one voice")
+    group.add_argument(
+        "--components", nargs="+", default=[], metavar="NAME", help="such as asr vad nlu"
+    )
+    group.add_argument("--category", default="", metavar="NAME", help="such as whisper or ner")
+    group.add_argument("--only", choices=["critical"], default="", help="leave optional ones out")
+    group.add_argument("--hf-token", metavar="TOKEN", help="shows in `ps`: better in a file")
+    group.add_argument("--hf-token-file", metavar="FILE", help="a file with the token")
+
+
+def add_download(parser: argparse.ArgumentParser) -> None:
+    """What says how to download."""
+    group = parser.add_argument_group("how")
+    group.add_argument("--max-workers", metavar="N", help="models side by side (3)")
+    group.add_argument(
+        "--timeout", metavar="SECONDS", help="each model's deadline (300, or its size at 1 MB/s)"
+    )
+    group.add_argument("--locked", action="store_true", help="fail when the lock is out of date")
+    group.add_argument("--frozen", action="store_true", help="trust the lock, resolve nothing")
+    group.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def wishes_of(options: argparse.Namespace) -> Wishes:
+    """The selection that the options ask for."""
+    names: Sequence[str] = options.whisper_models
+    if options.asr_model:
+        names = [*names, options.asr_model]
+    return Wishes(
+        keys=tuple(options.keys),
+        whisper_models=tuple(names),
+        tts_model=options.tts_model,
+        components=tuple(options.components),
+        category=options.category,
+        only=options.only,
+    )
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings under these options; the demo's own when they ask for it."""
+    flags = {
+        name: value for name in _SETTINGS if (value := getattr(options, name, None)) is not None
+    }
+    project = find_project()
+    if not options.demo:
+        return load_settings(flags, project=project)
+    from modelset.demo.session import demo_environ
+
+    return load_settings(flags, demo_environ(project, os.environ), project)

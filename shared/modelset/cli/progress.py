@@ -1,0 +1,146 @@
+"""Shows a download: live bars on a terminal, one line an event and a heartbeat otherwise."""
+
+import datetime
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from modelset.cli.screen import can_show, say
+from modelset.core.events import Beat, Ended, Event, Moved, Retrying, Started
+from modelset.core.words import size_text, time_text
+
+HEARTBEAT_S = 10.0
+
+
+def make_progress(*, quiet: bool) -> "Lines | Bars | Silence":
+    """Whatever suits stderr."""
+    if quiet:
+        return Silence()
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Silence:
+    """Shows nothing."""
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+
+    def close(self) -> None:
+        """End."""
+
+
+@dataclass(slots=True)
+class _Running:
+    total: int
+    have: int
+    since: float
+    at_start: int
+
+    def words(self, now: float) -> str:
+        rate = (self.have - self.at_start) / max(now - self.since, 0.001)
+        percent = 100 * self.have // self.total if self.total else 100
+        text = f"{percent}% {size_text(self.have)}/{size_text(self.total)} {size_text(int(rate))}/s"
+        if rate > 0 and self.have < self.total:
+            text += f" eta={time_text((self.total - self.have) / rate)}"
+        return text
+
+
+class Lines:
+    """One line for each change of state, and one for each model in hand every ten seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._running: dict[str, _Running] = {}
+        self._last = clock()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Started):
+            now = self._clock()
+            kept = event.bytes_kept
+            self._running[event.key] = _Running(event.bytes_total, kept, now, kept)
+            resumed = f", resumed at {size_text(kept)}" if kept else ""
+            self._say(event.key, f"start {size_text(event.bytes_total)}{resumed}")
+        elif isinstance(event, Moved):
+            self._running[event.key].have += event.delta
+        elif isinstance(event, Retrying):
+            self._say(event.key, f"retry {event.attempt}: {event.failure.message}")
+        elif isinstance(event, Ended):
+            self._running.pop(event.outcome.model.key, None)
+            self._say(event.outcome.model.key, ended_words(event))
+        elif isinstance(event, Beat) and self._clock() - self._last >= HEARTBEAT_S:
+            self._last = self._clock()
+            for key, running in self._running.items():
+                self._say(key, running.words(self._last))
+
+    def close(self) -> None:
+        """End."""
+
+    def _say(self, key: str, words: str) -> None:
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        say(f"{stamp} {key} {words}")
+
+
+class Bars:
+    """A bar for each model in hand, one for all; what has ended scrolls up."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self._tqdm = tqdm
+        self._bars: dict[str, Any] = {}
+        self._total: Any = None
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Started):
+            if self._total is None:
+                self._total = self._bar("total", 0, 0)
+            self._total.total += event.bytes_total
+            self._total.update(event.bytes_kept)
+            self._bars[event.key] = self._bar(event.key, event.bytes_total, event.bytes_kept)
+        elif isinstance(event, Moved):
+            self._bars[event.key].update(event.delta)
+            self._total.update(event.delta)
+        elif isinstance(event, Retrying):
+            self._tqdm.write(f"  retry {event.failure.message}", file=sys.stderr)
+        elif isinstance(event, Ended):
+            bar = self._bars.pop(event.outcome.model.key, None)
+            if bar is not None:
+                bar.close()
+                mark = "ok" if event.outcome.failure is None else "--"
+                words = f"  {mark} {event.outcome.model.key}: {ended_words(event)}"
+                self._tqdm.write(words, file=sys.stderr)
+
+    def close(self) -> None:
+        """Take the bars away."""
+        for bar in (*self._bars.values(), self._total):
+            if bar is not None:
+                bar.close()
+
+    def _bar(self, name: str, total: int, have: int) -> Any:
+        return self._tqdm(
+            desc=f"  {name}"[:36],
+            total=total,
+            initial=have,
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            dynamic_ncols=True,
+            ascii=not can_show(sys.stderr, "█"),
+            file=sys.stderr,
+        )
+
+
+def ended_words(event: Ended) -> str:
+    """How a model ended, in a few words."""
+    outcome = event.outcome
+    if outcome.failure is not None:
+        return f"{outcome.result} {outcome.failure.code}: {outcome.failure.message}"
+    if outcome.result == "ready":
+        return "ready"
+    reused = f", {size_text(outcome.bytes_reused)} reused" if outcome.bytes_reused else ""
+    moved = size_text(outcome.bytes_moved)
+    return f"downloaded {moved} in {time_text(outcome.seconds)}, verified{reused}"

@@ -1,0 +1,61 @@
+"""The lock: exactly which files each model is, as text and as values."""
+
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from modelset.core.errors import ModelSetError
+from modelset.core.types import Artifact, Model, Pin
+
+VERSION = 1
+Lock = Mapping[str, Pin]
+EMPTY: Lock = MappingProxyType({})
+
+
+def parse_lock(text: str, *, where: str) -> Lock:
+    """The pins of a lock file's text; raises ModelSetError `lock-invalid`."""
+    hint = f"restore {where} from version control, or delete it to lock afresh"
+    try:
+        document = json.loads(text)
+        version = document["schema_version"]
+        if version != VERSION:
+            raise ModelSetError(
+                "lock-invalid",
+                f"{where} has schema version {version}, this program knows {VERSION}",
+                "update modelset",
+            )
+        return {key: _pin(key, entry) for key, entry in document["models"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelSetError("lock-invalid", f"{where} cannot be read: {error}", hint) from error
+
+
+def dump_lock(pins: Iterable[Pin]) -> str:
+    """The text of a lock file: sorted, so that the same pins give the same bytes."""
+    models = {pin.key: _entry(pin) for pin in sorted(pins, key=lambda pin: pin.key)}
+    return json.dumps({"schema_version": VERSION, "models": models}, indent=1) + "\n"
+
+
+def is_current(pin: Pin | None, model: Model) -> bool:
+    """Whether a pin still says what the catalog wants."""
+    return pin is not None and pin.source == model.source and dict(pin.ref) == dict(model.ref)
+
+
+def _pin(key: str, entry: Mapping[str, Any]) -> Pin:
+    artifacts = tuple(
+        Artifact(row["name"], row["url"], row["size"], row["digest"]) for row in entry["files"]
+    )
+    return Pin(key, entry["source"], entry["ref"], entry["revision"], artifacts)
+
+
+def _entry(pin: Pin) -> dict[str, object]:
+    files = [
+        {"name": row.name, "url": row.url, "size": row.size, "digest": row.digest}
+        for row in pin.artifacts
+    ]
+    return {
+        "source": pin.source,
+        "ref": dict(pin.ref),
+        "revision": pin.revision,
+        "files": files,
+    }

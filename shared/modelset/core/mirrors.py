@@ -1,0 +1,90 @@
+"""Where a canonical address is really asked for, and which credential may go there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Another place that serves what lies below a prefix.
+
+    `credentials` marks it as trusted with the credential of the original; `only` means that the
+    original is never asked.
+    """
+
+    url: str
+    credentials: bool = False
+    allow_http: bool = False
+    allow_private: bool = False
+    only: bool = False
+
+
+Mirrors = Mapping[str, tuple[Mirror, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One real address of a file, with what is allowed on the way to it."""
+
+    url: str
+    authorization: str = ""
+    allow_http: bool = False
+    allow_private: bool = False
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address, the default port left out."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    port = "" if parts.port in (None, default) else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address names this machine itself."""
+    host = (urlsplit(url).hostname or "").lower()
+    return host in _LOOPBACK or host.startswith("127.")
+
+
+def addresses_of(url: str, mirrors: Mirrors, credentials: Mapping[str, str]) -> tuple[Address, ...]:
+    """Every address to try for a canonical one, in order.
+
+    The longest prefix wins; the original comes last unless a mirror says `only`.
+    `credentials` maps an origin to the value of its Authorization header.
+    """
+    authorization = credentials.get(origin_of(url), "")
+    prefix = max((known for known in mirrors if url.startswith(known)), key=len, default=None)
+    chosen = mirrors[prefix] if prefix is not None else ()
+    found = [
+        Address(
+            mirror.url + url[len(prefix or "") :],
+            authorization if mirror.credentials else "",
+            mirror.allow_http,
+            mirror.allow_private,
+        )
+        for mirror in chosen
+    ]
+    if not any(mirror.only for mirror in chosen):
+        found.append(Address(url, authorization))
+    return tuple(found)
+
+
+def canonical(url: str, mirrors: Mirrors) -> str:
+    """The canonical form of an address that a mirror gave: what the lock holds outlives mirrors."""
+    for prefix, chosen in mirrors.items():
+        for mirror in chosen:
+            if url.startswith(mirror.url):
+                return prefix + url[len(mirror.url) :]
+    return url
+
+
+def hub_mirror(endpoint: str) -> Mirror:
+    """The mirror that `HF_ENDPOINT` stands for: it replaces the Hub, and gets the Hub's token
+    over https or loopback only.
+    """
+    secure = endpoint.startswith("https://") or is_loopback(endpoint)
+    return Mirror(endpoint.rstrip("/") + "/", credentials=secure, allow_http=not secure, only=True)

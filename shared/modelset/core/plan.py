@@ -1,0 +1,37 @@
+"""The decision of a download, made before a byte moves."""
+
+from collections.abc import Iterable, Mapping
+
+from modelset.core.errors import ModelSetError
+from modelset.core.types import TIERS, LeftOut, Plan, Status
+from modelset.core.words import size_text
+
+# Room that a run leaves on a volume for journals, the registry and everything else on the machine.
+SPARE_BYTES = 64 * 1024 * 1024
+
+
+def make_plan(statuses: Iterable[Status], left_out: tuple[LeftOut, ...] = ()) -> Plan:
+    """What to fetch and in which order: critical first, then the largest."""
+    known = tuple(statuses)
+    fetch = sorted(
+        (status for status in known if status.presence != "present"),
+        key=lambda status: (TIERS.index(status.tier), -status.bytes_want, status.model.key),
+    )
+    ready = tuple(status for status in known if status.presence == "present")
+    return Plan(ready, tuple(fetch), left_out)
+
+
+def refuse_if_full(need: Mapping[str, int], free: Mapping[str, int]) -> None:
+    """Raise ModelSetError `disk-full` when a volume cannot hold what is to come.
+
+    Both map a volume (a folder on it, as people know it) to bytes.
+    """
+    for volume, bytes_need in need.items():
+        if bytes_need and bytes_need + SPARE_BYTES > free[volume]:
+            raise ModelSetError(
+                "disk-full",
+                f"not enough space in {volume}: {size_text(bytes_need)} needed,"
+                f" {size_text(free[volume])} free",
+                "free some space, choose fewer models with `--only critical`,"
+                " or set MODELSET_MODELS_ROOT to a larger disk",
+            )

@@ -1,0 +1,124 @@
+"""What the engine asks of the network, of time and of sources."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from modelset.core.types import Layout, Model, Pin
+
+
+class Guard(Protocol):
+    """A deadline and a stop signal; every loop, wait and socket goes through it."""
+
+    def check(self) -> None:
+        """Raise ModelSetError when stopped or past the deadline."""
+
+    def remaining(self) -> float:
+        """Seconds until the deadline."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the deadline or a stop."""
+
+    def now(self) -> float:
+        """Seconds of a clock that never jumps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The head of an answer; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+
+
+class Receiver(Protocol):
+    """Takes one answer; may raise ModelSetError to refuse the rest of it."""
+
+    def head(self, response: Response) -> None:
+        """The final status and headers, before the first byte of the body."""
+
+    def body(self, data: bytes) -> None:
+        """The next bytes of the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """One GET to perform: an address, headers, who takes the answer, and what is allowed.
+
+    `allow_http` and `allow_private` widen the address rules for a mirror that says so.
+    """
+
+    url: str
+    receiver: Receiver
+    headers: Mapping[str, str] = field(default_factory=dict)
+    allow_http: bool = False
+    allow_private: bool = False
+
+
+class Lanes(Protocol):
+    """Hands out the GETs of one transfer, as many at a time as it wants to run side by side."""
+
+    def next(self) -> Get | None:
+        """Another GET to start now, or None when nothing is to be started at this moment."""
+
+    def ended(self, get: Get, error: Exception | None) -> None:
+        """A GET ended; raising ends the whole transfer."""
+
+
+class Wire(Protocol):
+    """Performs GETs; raises ModelSetError only."""
+
+    def run(self, lanes: Lanes, guard: Guard) -> None:
+        """Perform what the lanes hand out until none is running and none is handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel that a package index offers; size in bytes."""
+
+    name: str
+    version: str
+    url: str
+    digest: str
+
+
+class Web(Protocol):
+    """Small questions that sources ask while they resolve a model."""
+
+    def get_json(self, url: str) -> Any:
+        """The JSON document at an address."""
+
+    def get_pages(self, url: str) -> list[Any]:
+        """The items of a JSON list that continues over `Link: rel="next"` pages."""
+
+    def get_size(self, url: str) -> int:
+        """The size in bytes of the file at an address."""
+
+    def status_of(self, url: str) -> tuple[int, str]:
+        """The HTTP status of an address, and the server's message about an error."""
+
+    def has_token(self) -> bool:
+        """Whether a Hugging Face token is known."""
+
+    def find_wheel(self, requirement: str) -> Wheel:
+        """The wheel that the user's package index offers for a requirement."""
+
+
+class Source(Protocol):
+    """A kind of place models come from: speaks, never acts."""
+
+    def resolve(self, model: Model, web: Web) -> Pin:
+        """What exactly the model is; asks the network."""
+
+    def layout(self, pin: Pin) -> Layout:
+        """Where the pin's files must lie; pure."""
+
+    def trace(self, ref: Mapping[str, object]) -> tuple[str, str]:
+        """A named root and a glob below it that shows whether a model is there unpinned; pure."""
+
+    def check_access(self, model: Model, web: Web) -> None:
+        """Raise ModelSetError when the credentials do not open a gated model."""
+
+    def check_ref(self, ref: Mapping[str, object]) -> list[str]:
+        """Problems of a catalog table's `ref`, in words; pure."""

@@ -1,0 +1,186 @@
+"""Decides which models this machine wants, at which tier, and why."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from modelset.core.catalog import NEED_WORDS, Catalog
+from modelset.core.errors import ModelSetError
+from modelset.core.types import TIERS, Choice, LeftOut, Model, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user said about models; everything empty means the default set.
+
+    `keys` are the only models wanted. `whisper_models` and `tts_model`, names or keys, replace
+    those of the default set. `components` and `category` keep a part of it, `only` a tier.
+    """
+
+    keys: tuple[str, ...] = ()
+    whisper_models: tuple[str, ...] = ()
+    tts_model: str = ""
+    components: tuple[str, ...] = ()
+    category: str = ""
+    only: Literal["", "critical"] = ""
+
+
+def select(
+    catalog: Catalog,
+    wishes: Wishes,
+    *,
+    capabilities: frozenset[str],
+    recommended_whisper: str,
+    recommended_why: str = "",
+) -> Selection:
+    """The models to have, in the catalog's order, and those left out with the reason in words.
+
+    `capabilities` holds the words of `needs` that hold on this machine. `recommended_whisper` is
+    a name without its family, or empty. Raises ModelSetError `unknown-model` or `usage`.
+    """
+    asked, usual = _wanted(catalog, wishes, recommended_whisper, recommended_why)
+    heads: dict[str, Choice] = {}
+    barred: dict[str, Choice] = {}
+    # A missing token does not silence what was asked for: its download says what to do.
+    for choices, held in ((asked, capabilities | {"hf-token"}), (usual, capabilities)):
+        for choice in choices:
+            obstacle = _obstacle(catalog, choice, held)
+            if obstacle:
+                barred.setdefault(choice.model.key, replace(choice, why=obstacle))
+            else:
+                heads.setdefault(choice.model.key, choice)
+
+    chosen = _with_needs(catalog, heads)
+    tiers = TIERS[:1] if wishes.only == "critical" else TIERS
+    choices = [chosen[key] for key in catalog.models if key in chosen]
+    left_out = [barred[key] for key in catalog.models if key in barred and key not in chosen]
+    return Selection(
+        tuple(choice for choice in choices if choice.tier in tiers),
+        tuple(LeftOut(choice.model, choice.why) for choice in left_out if choice.tier in tiers),
+    )
+
+
+def available(catalog: Catalog, selection: Selection) -> tuple[Model, ...]:
+    """The models that are neither chosen nor left out, in the catalog's order."""
+    rows: Sequence[Choice | LeftOut] = (*selection.choices, *selection.left_out)
+    spoken_of = {row.model.key for row in rows}
+    return tuple(model for key, model in catalog.models.items() if key not in spoken_of)
+
+
+def _wanted(
+    catalog: Catalog, wishes: Wishes, recommended: str, recommended_why: str
+) -> tuple[list[Choice], list[Choice]]:
+    """What the user asked for by name, and what is usual beside it."""
+    kept = _kept_categories(catalog, wishes)
+    asked = [Choice(model, "critical", "asked for") for model in _asked(catalog, wishes)]
+    if wishes.keys:
+        return asked, []
+    usual = _default_set(catalog, wishes, recommended, recommended_why)
+    return (
+        [choice for choice in asked if choice.model.category in kept],
+        [choice for choice in usual if choice.model.category in kept],
+    )
+
+
+def _kept_categories(catalog: Catalog, wishes: Wishes) -> frozenset[str]:
+    if wishes.keys and (wishes.components or wishes.category):
+        raise ModelSetError(
+            "usage",
+            "models are named both by key and by component or category",
+            "name keys, or choose a part of the default set",
+        )
+    components = {word for known in catalog.categories.values() for word in known.components}
+    unknown = [word for word in wishes.components if word not in components]
+    if unknown:
+        raise _unknown_word("component", ", ".join(unknown), sorted(components))
+    if wishes.category and wishes.category not in catalog.categories:
+        raise _unknown_word("category", wishes.category, catalog.categories)
+    return frozenset(
+        name
+        for name, known in catalog.categories.items()
+        if wishes.category in ("", name)
+        and (not wishes.components or set(wishes.components) & set(known.components))
+    )
+
+
+def _unknown_word(what: str, word: str, known: Iterable[str]) -> ModelSetError:
+    return ModelSetError("usage", f"unknown {what}: {word}", f"one of: {', '.join(known)}")
+
+
+def _asked(catalog: Catalog, wishes: Wishes) -> list[Model]:
+    heard = (name if ":" in name else f"whisper:{name}" for name in wishes.whisper_models)
+    models = [catalog.get(key) for key in (*wishes.keys, *heard)]
+    if wishes.tts_model:
+        models.append(_voice(catalog, wishes.tts_model))
+    return models
+
+
+def _voice(catalog: Catalog, name: str) -> Model:
+    if ":" in name:
+        return catalog.get(name)
+    voices = [
+        model
+        for model in catalog.models.values()
+        if "tts" in catalog.categories[model.category].components
+    ]
+    for model in voices:
+        if name in (known.partition(":")[2] for known in (model.key, *model.aliases)):
+            return model
+    known = f"one of: {', '.join(model.name for model in voices)}" if voices else ""
+    hint = known or "the catalog has no speech synthesis model; `modelset list` shows every model"
+    raise ModelSetError("unknown-model", f"unknown speech synthesis model: {name}", hint)
+
+
+def _default_set(
+    catalog: Catalog, wishes: Wishes, recommended: str, recommended_why: str
+) -> list[Choice]:
+    replaced = {"whisper"} if wishes.whisper_models else set()
+    if wishes.tts_model:
+        replaced |= {name for name, one in catalog.categories.items() if "tts" in one.components}
+    found = {
+        key: Choice(model, model.tier, "default set")
+        for key, model in catalog.models.items()
+        if model.tier != "available" and model.category not in replaced
+    }
+    if recommended and not wishes.whisper_models:
+        model = catalog.get(f"whisper:{recommended}")
+        reason = f": {recommended_why}" if recommended_why else ""
+        found[model.key] = Choice(
+            model,
+            "critical" if model.tier == "critical" else "optional",
+            f"recommended for this machine{reason}",
+        )
+    return list(found.values())
+
+
+def _obstacle(catalog: Catalog, choice: Choice, held: frozenset[str]) -> str:
+    for link in _chain(catalog, choice):
+        missing = [
+            NEED_WORDS[word] for word in link.model.needs if ":" not in word and word not in held
+        ]
+        if missing:
+            reason = ", ".join(missing)
+            return reason if link is choice else f"needs {link.model.key}: {reason}"
+    return ""
+
+
+def _with_needs(catalog: Catalog, heads: Mapping[str, Choice]) -> dict[str, Choice]:
+    chosen = dict(heads)
+    for head in heads.values():
+        for link in _chain(catalog, head):
+            known = chosen.get(link.model.key)
+            if known is None or TIERS.index(link.tier) < TIERS.index(known.tier):
+                chosen[link.model.key] = link
+    return chosen
+
+
+def _chain(catalog: Catalog, head: Choice) -> list[Choice]:
+    links = [head]
+    seen = {head.model.key}
+    # The list grows while it is walked: what is needed has needs of its own.
+    for link in links:
+        for needed in map(catalog.get, link.model.needed_keys):
+            if needed.key not in seen:
+                seen.add(needed.key)
+                links.append(Choice(needed, head.tier, f"needed by {link.model.key}"))
+    return links

@@ -1,0 +1,1 @@
+"""Fetches, verifies, places and inspects; the only folder with threads and clocks."""

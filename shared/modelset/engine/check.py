@@ -1,0 +1,107 @@
+"""Compares the lock with the disk: one status a model, without a single socket."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelset.core.lock import Lock, is_current
+from modelset.core.ports import Source
+from modelset.core.types import Choice, Layout, Pin, Status
+from modelset.store.inspect import Findings, Inode, inspect, trace
+from modelset.store.partial import bytes_here
+from modelset.store.roots import Roots
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A status, and what the inspection behind it found; neither pin nor layout when unpinned."""
+
+    status: Status
+    pin: Pin | None = None
+    layout: Layout | None = None
+    findings: Findings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    """Looks at the disk through the pure half of every source."""
+
+    sources: Mapping[str, Source]
+    roots: Roots
+
+    def look(
+        self,
+        choices: tuple[Choice, ...],
+        lock: Lock,
+        *,
+        deep: bool = False,
+        pause: Callable[[], None] = lambda: None,
+    ) -> list[Seen]:
+        """One status a choice; with `deep`, every file is read and hashed."""
+        partials = bytes_here(self.roots["downloads"])
+        return [
+            self.look_at(choice, pin, partials, deep=deep, pause=pause)
+            if (pin := lock.get(choice.model.key)) is not None and is_current(pin, choice.model)
+            else Seen(self._unpinned(choice))
+            for choice in choices
+        ]
+
+    def look_at(
+        self,
+        choice: Choice,
+        pin: Pin,
+        partials: Mapping[str, int],
+        *,
+        deep: bool = False,
+        pause: Callable[[], None] = lambda: None,
+    ) -> Seen:
+        """The status of one pinned model; `partials` maps digests to bytes that wait."""
+        layout = self.sources[pin.source].layout(pin)
+        found = inspect(layout, self.roots, deep=deep, pause=pause)
+        waiting = sum(partials.get(digest, 0) for digest in found.lacking)
+        presence = found.presence()
+        if presence == "missing" and waiting:
+            presence = "partial"
+        have = found.bytes_have if presence == "present" else self._kept(pin, found) + waiting
+        want = found.bytes_have if presence == "present" else pin.size_bytes
+        status = Status(
+            choice.model,
+            choice.tier,
+            presence,
+            have,
+            want,
+            revision=pin.revision,
+            path=str(self.roots[layout.root] / layout.folder),
+            problems=tuple(found.corrupt + found.missing),
+        )
+        return Seen(status, pin, layout, found)
+
+    def _unpinned(self, choice: Choice) -> Status:
+        model = choice.model
+        root, pattern = self.sources[model.source].trace(model.ref)
+        path = trace(Path(self.roots[root]), pattern)
+        if not path:
+            return Status(model, choice.tier, "missing", 0, model.size_bytes)
+        return Status(
+            model,
+            choice.tier,
+            "unpinned",
+            0,
+            model.size_bytes,
+            "on this disk, but not verified and not in the lock",
+            path=path,
+        )
+
+    def _kept(self, pin: Pin, found: Findings) -> int:
+        """Bytes of the files that are in place and need not come again."""
+        sizes = {row.digest: row.size for row in pin.artifacts if row.digest not in found.lacking}
+        return sum(sizes.values())
+
+
+def total_bytes(seen: list[Seen]) -> int:
+    """Bytes of all models on the disk, each inode once."""
+    inodes: dict[Inode, int] = {}
+    for one in seen:
+        if one.findings is not None:
+            inodes |= one.findings.inodes
+    return sum(inodes.values())

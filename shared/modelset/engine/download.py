@@ -1,0 +1,176 @@
+"""The main job: pins every model, decides, and brings what is missing, side by side."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from modelset.core.errors import KINDS, ModelSetError
+from modelset.core.events import Ended
+from modelset.core.plan import make_plan, refuse_if_full
+from modelset.core.report import download_exit_code
+from modelset.core.types import Choice, InstallWheel, Pin, Report, Selection, Status
+from modelset.engine.bring import bring
+from modelset.engine.check import Seen, total_bytes
+from modelset.engine.guard import RunGuard
+from modelset.engine.lock import read_lock, refuse_stale, write_lock
+from modelset.engine.prepare import prepare
+from modelset.engine.run import Crew
+from modelset.engine.task import Known, Task, Terms, World
+from modelset.store.files import free_bytes, volume_of
+from modelset.store.partial import bytes_here, sweep
+from modelset.store.registry import entry_of, read_registry, remember
+from modelset.store.roots import Roots
+
+# Questions to sources are small, so more of them run side by side than downloads.
+_ASKING = 8
+# Models whose source answers late do not hold up the others for longer than this.
+_SETTLE_S = 10.0
+
+
+class Download:
+    """One run over a selection; `run` it once."""
+
+    def __init__(self, world: World, terms: Terms) -> None:
+        self._world, self._terms = world, terms
+        self._roots = world.inspector.roots
+        self._ended: list[Task] = []
+        self._planned: list[Status] = []
+        self._new_pins: list[Pin] = []
+        self._asking: Crew[Task] = Crew(_ASKING, world.emit, world.stop)
+        self._working: Crew[Task] = Crew(terms.max_workers, world.emit, world.stop)
+
+    def run(self, selection: Selection) -> Report:
+        """Do it; raises ModelSetError for what concerns the run as a whole."""
+        lock = read_lock(self._world.lock_path)
+        if self._terms.locked:
+            models = [choice.model for choice in selection.choices]
+            refuse_stale(models, lock, self._world.lock_path)
+        sweep(self._roots["downloads"])
+        self._known = Known(
+            lock, read_registry(self._roots["registry"]), bytes_here(self._roots["downloads"])
+        )
+        try:
+            self._loop(selection.choices)
+        finally:
+            for crew in (self._asking, self._working):
+                self._settle(crew.end())
+            self._write_lock()
+        return self._report(selection)
+
+    def _loop(self, choices: tuple[Choice, ...]) -> None:
+        for choice in choices:
+            self._asking.start(lambda choice=choice: self._prepare(choice))  # type: ignore[misc]
+        clock = RunGuard(self._world.stop)
+        began = clock.now()
+        waiting: list[Task] = []
+        stopped = self._world.stop.event.is_set
+        while (self._asking.is_busy or waiting or self._working.is_busy) and not stopped():
+            if self._asking.is_busy:
+                waiting += self._settle(self._asking.tick())
+            if waiting and (not self._asking.is_busy or clock.now() - began > _SETTLE_S):
+                self._admit(waiting)
+                waiting = []
+            if self._working.is_busy:
+                self._settle(self._working.tick())
+
+    def _prepare(self, choice: Choice) -> Task:
+        return prepare(choice, self._world, self._terms, self._known, self._asking.tell)
+
+    def _bring(self, task: Task) -> Task:
+        return bring(task, self._world, self._terms, self._working.tell)
+
+    def _settle(self, tasks: Iterable[Task]) -> list[Task]:
+        """Book what ended; returns what still has to be fetched."""
+        going = []
+        entries: dict[str, dict[str, Any]] = {}
+        for task in tasks:
+            if task.new_pin is not None:
+                self._new_pins.append(task.new_pin)
+            if task.outcome is None:
+                going.append(task)
+                continue
+            self._ended.append(task)
+            self._world.emit(Ended(task.outcome))
+            if task.outcome.failure is None and task.seen is not None:
+                entries |= self._entry(task, task.seen)
+        if entries:
+            remember(self._roots["registry"], entries)
+        return going
+
+    def _entry(self, task: Task, seen: Seen) -> dict[str, dict[str, Any]]:
+        if self._known.remembers(seen, self._world) or seen.pin is None or seen.layout is None:
+            return {}
+        entry = entry_of(
+            task.choice.model,
+            seen.pin,
+            seen.layout,
+            self._roots,
+            sha256=dict(task.sha256),
+            date_added=self._world.now(),
+        )
+        return {task.choice.model.key: entry}
+
+    def _admit(self, tasks: list[Task]) -> None:
+        """Lock, plan, refuse a full disk before byte one, and set the workers going."""
+        self._write_lock()
+        by_key = {task.choice.model.key: task for task in tasks}
+        seen = [task.seen for task in tasks if task.seen is not None]
+        plan = make_plan(one.status for one in seen)
+        self._planned += plan.fetch
+        if self._terms.dry_run:
+            return
+        _refuse_if_full(seen, self._roots)
+        for status in plan.fetch:
+            task = by_key[status.model.key]
+            self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]
+
+    def _write_lock(self) -> None:
+        if self._new_pins:
+            write_lock(self._world.lock_path, read_lock(self._world.lock_path), self._new_pins)
+            self._new_pins = []
+
+    def _report(self, selection: Selection) -> Report:
+        outcomes = [task.outcome for task in self._ended if task.outcome is not None]
+        ended = {outcome.model.key for outcome in outcomes}
+        stop = self._world.stop
+        if stop.event.is_set():
+            error = ModelSetError(stop.code, "stopped", "run the same command again; it resumes")
+            for choice in selection.choices:
+                if choice.model.key not in ended:
+                    outcome = Task(choice).failed(error, 0.0).outcome
+                    assert outcome is not None
+                    outcomes.append(outcome)
+        order = {choice.model.key: number for number, choice in enumerate(selection.choices)}
+        outcomes.sort(key=lambda outcome: order[outcome.model.key])
+        seen = self._world.inspector.look(selection.choices, read_lock(self._world.lock_path))
+        return Report(
+            statuses=tuple(self._planned),
+            outcomes=tuple(outcomes),
+            left_out=selection.left_out,
+            total_bytes=total_bytes(seen),
+            exit_code=KINDS[stop.code].exit_code if stop.code else download_exit_code(outcomes),
+        )
+
+
+def _refuse_if_full(seen: list[Seen], roots: Roots) -> None:
+    """Sum what each volume has to take. Bytes arrive in `downloads` and move to their root; a
+    root on another volume needs them there too, and a wheel is unpacked beside itself.
+    """
+    need: dict[int, int] = {}
+    names: dict[int, Path] = {}
+    arriving = volume_of(roots["downloads"])
+    for one in seen:
+        assert one.layout is not None, "only models that were looked at are planned"
+        to_come = max(one.status.bytes_want - one.status.bytes_have, 0)
+        root = roots[one.layout.root]
+        unpacked = any(isinstance(row, InstallWheel) for row in one.layout.placements)
+        shares = [(arriving, roots["downloads"], to_come)]
+        if unpacked or volume_of(root) != arriving:
+            shares.append((volume_of(root), root, to_come * 2 if unpacked else to_come))
+        for volume, place, size in shares:
+            names.setdefault(volume, place)
+            need[volume] = need.get(volume, 0) + size
+    refuse_if_full(
+        {str(names[volume]): size for volume, size in need.items()},
+        {str(place): free_bytes(place) for place in names.values()},
+    )

@@ -1,0 +1,35 @@
+"""Reads and writes the lock file, and asks sources what a model is now."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from modelset.core.errors import ModelSetError
+from modelset.core.lock import EMPTY, Lock, dump_lock, is_current, parse_lock
+from modelset.core.types import Model, Pin
+from modelset.store.files import read_text, write_atomic
+
+
+def read_lock(path: Path) -> Lock:
+    """The pins of the lock file, none when there is no file; raises ModelSetError."""
+    text = read_text(path)
+    return EMPTY if text is None else parse_lock(text, where=str(path))
+
+
+def write_lock(path: Path, lock: Lock, new: Iterable[Pin]) -> Lock:
+    """Add pins to the lock file, unless it says the same already; returns the whole lock."""
+    pins = dict(lock) | {pin.key: pin for pin in new}
+    text = dump_lock(pins.values())
+    if text != read_text(path):
+        write_atomic(path, text.encode())
+    return pins
+
+
+def refuse_stale(models: Iterable[Model], lock: Lock, path: Path) -> None:
+    """Raise ModelSetError `lock-stale` when the lock does not say what the catalog wants."""
+    stale = [model.key for model in models if not is_current(lock.get(model.key), model)]
+    if stale:
+        raise ModelSetError(
+            "lock-stale",
+            f"{path} does not match the catalog for {', '.join(stale)}",
+            "run `modelset download` without --locked, and commit the lock it writes",
+        )

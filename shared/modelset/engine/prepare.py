@@ -1,0 +1,67 @@
+"""The first half of a model's way: pin it, look at the disk, knock at its gate."""
+
+import dataclasses
+
+from modelset.core.errors import ModelSetError
+from modelset.core.events import Retrying
+from modelset.core.lock import is_current
+from modelset.core.ports import Guard
+from modelset.core.types import Choice, Pin
+from modelset.engine.task import Known, Task, Tell, Terms, World
+
+
+def prepare(choice: Choice, world: World, terms: Terms, known: Known, tell: Tell) -> Task:
+    """The task with what the disk holds, ended already when it is ready or failed.
+
+    Runs in a worker and never raises. A model that is there and remembered costs no request.
+    """
+    guard = world.guard(terms, choice.model.size_bytes)
+    began = guard.now()
+    task = Task(choice)
+    try:
+        task = _look(task, world, terms, known, guard, tell)
+        task = dataclasses.replace(task, seconds=guard.now() - began)
+        if task.seen is not None and task.seen.status.presence == "present":
+            return task.done(reused=task.seen.status.bytes_have)
+        return task
+    except Exception as error:  # one model's surprise must not end the others
+        return task.failed(error, guard.now() - began)
+
+
+def _look(task: Task, world: World, terms: Terms, known: Known, guard: Guard, tell: Tell) -> Task:
+    guard.check()
+    choice, model = task.choice, task.choice.model
+    source = world.inspector.sources[model.source]
+    web = world.make_web(
+        guard,
+        lambda error, number, delay_s: tell(Retrying(model.key, error.failure, number, delay_s)),
+    )
+    pin = _pinned(task, world, terms, known)
+    gate_open = terms.frozen or not model.gate
+    if pin is None:
+        if not gate_open:
+            source.check_access(model, web)
+            gate_open = True
+        pin = source.resolve(model, web)
+        task = dataclasses.replace(task, new_pin=pin)
+    seen = world.inspector.look_at(choice, pin, known.partials)
+    if seen.status.presence == "present" and not known.remembers(seen, world):
+        # Somebody else put it here: believed only once every byte has been read.
+        seen = world.inspector.look_at(choice, pin, known.partials, deep=True, pause=guard.check)
+    if seen.status.presence != "present" and not gate_open:
+        source.check_access(model, web)
+    return dataclasses.replace(task, seen=seen)
+
+
+def _pinned(task: Task, world: World, terms: Terms, known: Known) -> Pin | None:
+    model = task.choice.model
+    pin = known.lock.get(model.key)
+    if pin is not None and (terms.frozen or is_current(pin, model)):
+        return pin
+    if terms.frozen:
+        raise ModelSetError(
+            "lock-stale",
+            f"{model.key} is not in {world.lock_path}",
+            "run `modelset download` without --frozen",
+        )
+    return None

@@ -1,0 +1,115 @@
+"""What one model carries through a download, and the world it goes through."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelset.core.errors import ModelSetError
+from modelset.core.events import Emit, Event
+from modelset.core.lock import Lock
+from modelset.core.ports import Guard, Web
+from modelset.core.types import Choice, Outcome, Pin
+from modelset.engine.check import Inspector, Seen
+from modelset.engine.fetch import Places
+from modelset.engine.guard import RunGuard, Stop
+from modelset.store.registry import is_remembered
+
+# Without `--timeout`: five minutes, or the time that the model's size takes at 1 MB/s.
+SHORTEST_S = 300.0
+SLOWEST_RATE = 1_000_000
+
+Tell = Callable[[Event], None]
+OnRetry = Callable[[ModelSetError, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a download is to be done; `timeout_s` is None for the size-dependent default."""
+
+    max_workers: int = 3
+    timeout_s: float | None = None
+    locked: bool = False
+    frozen: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a download works on; `make_web` gives a model its own questions under its guard."""
+
+    inspector: Inspector
+    places: Places
+    make_web: Callable[[Guard, OnRetry], Web]
+    lock_path: Path
+    stop: Stop
+    emit: Emit
+    now: Callable[[], str]
+
+    def guard(self, terms: Terms, size_bytes: int, spent_s: float = 0.0) -> RunGuard:
+        """The guard of one model that began `spent_s` seconds ago."""
+        default_s = max(SHORTEST_S, size_bytes / SLOWEST_RATE)
+        asked_s = terms.timeout_s
+        return RunGuard(self.stop, default_s if asked_s is None else asked_s, spent_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this machine knew when the run began."""
+
+    lock: Lock
+    registry: Mapping[str, Mapping[str, Any]]
+    partials: Mapping[str, int]
+
+    def remembers(self, seen: Seen, world: World) -> bool:
+        """Whether every file of a model was verified here and is unchanged since."""
+        return seen.layout is not None and is_remembered(
+            self.registry.get(seen.status.model.key), seen.layout, world.inspector.roots
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One chosen model on its way: what was seen of it, or how it ended.
+
+    `sha256` pairs digests with the sha256 of the same bytes; `seconds` is time spent so far.
+    """
+
+    choice: Choice
+    seen: Seen | None = None
+    outcome: Outcome | None = None
+    new_pin: Pin | None = None
+    seconds: float = 0.0
+    sha256: tuple[tuple[str, str], ...] = ()
+
+    def done(self, *, moved: int | None = None, reused: int) -> "Task":
+        """The same model, ready; `moved` is None when nothing had to be fetched."""
+        outcome = Outcome(
+            self.choice.model,
+            self.choice.tier,
+            "ready" if moved is None else "downloaded",
+            bytes_moved=moved or 0,
+            bytes_reused=reused,
+            seconds=self.seconds,
+        )
+        return dataclasses.replace(self, outcome=outcome)
+
+    def failed(self, error: Exception, seconds: float, moved: int = 0) -> "Task":
+        """The same model, failed; a surprise becomes the code `unexpected`."""
+        if not isinstance(error, ModelSetError):
+            error = ModelSetError(
+                "unexpected",
+                f"{self.choice.model.key}: {type(error).__name__}: {error}",
+                "please report it, with the output of `modelset env` and of this command",
+            )
+        stopped = error.failure.code in ("stopped", "terminated")
+        outcome = Outcome(
+            self.choice.model,
+            self.choice.tier,
+            "stopped" if stopped else "failed",
+            error.failure,
+            bytes_moved=moved,
+            seconds=seconds,
+        )
+        return dataclasses.replace(self, outcome=outcome, seconds=seconds)

@@ -1,0 +1,108 @@
+"""Asks the user's package index, through pip's own resolver report, where a wheel is."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from modelset.core.errors import ModelSetError
+from modelset.core.ports import Guard, Wheel
+
+_TICK_S = 0.1
+# `--isolated` still reads the machine-wide configuration; this leaves that aside too.
+_BARE_PIP = (
+    "import os, runpy; os.environ['PIP_CONFIG_FILE'] = os.devnull;"
+    " runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PipIndex:
+    """pip with the user's own configuration; with `url`, that index alone and no configuration.
+
+    `ca_file` is then the PEM bundle to trust, where it is not empty. pip knows indexes, mirrors,
+    credentials and markers, and its `--report` says in JSON what it would install (pip 22.2 or
+    later), so that nothing of this is written again here.
+    """
+
+    url: str = ""
+    ca_file: str = ""
+
+    def find(self, requirement: str, guard: Guard) -> Wheel:
+        """The wheel that pip chooses; raises ModelSetError."""
+        pip = (sys.executable, "-c", _BARE_PIP) if self.url else (sys.executable, "-m", "pip")
+        command = [
+            *(*pip, "install", "--dry-run", "--ignore-installed"),
+            *("--no-deps", "--only-binary", ":all:", "--quiet", "--report", "-"),
+            *("--retries", "1", "--timeout", "10", "--disable-pip-version-check", "--no-input"),
+            *(("--isolated", "--index-url", self.url) if self.url else ()),
+            *(("--cert", self.ca_file) if self.url and self.ca_file else ()),
+            *("--", requirement),
+        ]
+        output, words = _run(command, guard)
+        if output is None:
+            raise _failure(requirement, words)
+        try:
+            return _wheel(json.loads(output)["install"][0])
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise ModelSetError(
+                "index-failed",
+                f"pip's report about {requirement} cannot be read: {error}",
+                "update pip: python -m pip install --upgrade pip",
+            ) from error
+
+
+def _run(command: Sequence[str], guard: Guard) -> tuple[str | None, str]:
+    """The standard output of a command, or None and its words when it failed."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            while True:
+                guard.check()
+                try:
+                    output, words = process.communicate(timeout=_TICK_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+        except BaseException:
+            process.kill()
+            raise
+    return (output if process.returncode == 0 else None), words
+
+
+def _wheel(item: Any) -> Wheel:
+    info = item["download_info"]
+    parts = urlsplit(info["url"])
+    # A user and a password in the address stay with pip; the lock must not hold them.
+    url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+    metadata = item["metadata"]
+    digest = "sha256:" + info["archive_info"]["hashes"]["sha256"]
+    return Wheel(metadata["name"], metadata["version"], url, digest)
+
+
+def _failure(requirement: str, words: str) -> ModelSetError:
+    lines = [line.removeprefix("ERROR: ") for line in words.splitlines() if "ERROR" in line]
+    said = lines[-1] if lines else words.strip()[-300:]
+    if "No module named pip" in words:
+        return ModelSetError(
+            "index-failed", "this Python has no pip", f"run: {sys.executable} -m ensurepip"
+        )
+    unreachable = any(
+        sign in words
+        for sign in ("NewConnectionError", "NameResolutionError", "ConnectTimeout", "Max retries")
+    )
+    if unreachable:
+        return ModelSetError(
+            "network-unreachable",
+            f"the package index cannot be reached for {requirement}",
+            "check the network, or try the demo: ./scripts/bootstrap.sh --demo",
+        )
+    return ModelSetError(
+        "index-failed",
+        f"pip finds no wheel for {requirement}: {said}",
+        "check `pip config list` and the requirement in the catalog",
+    )

@@ -1,0 +1,169 @@
+"""The small questions that sources ask, over the same wire and with the same retries."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from modelset.core.errors import ModelSetError
+from modelset.core.mirrors import Address, Mirrors, addresses_of, canonical
+from modelset.core.ports import Get, Guard, Response, Wheel, Wire
+from modelset.core.retry import persist
+from modelset.net.failures import error_for, message_of, page_or, public
+from modelset.net.index import PipIndex
+
+T = TypeVar("T")
+
+# No answer of a model host's API is larger than this.
+LARGEST_BODY = 64 * 1024 * 1024
+HUB = "https://huggingface.co"
+
+
+@dataclass(slots=True)
+class _Question:
+    """One GET kept in memory; the lanes of its transfer and its receiver at once."""
+
+    address: Address
+    headers: Mapping[str, str]
+    head_only: bool = False
+    asked: bool = False
+    response: Response | None = None
+    content: bytes = b""
+    error: Exception | None = None
+
+    def next(self) -> Get | None:
+        if self.asked:
+            return None
+        self.asked = True
+        return Get(
+            self.address.url,
+            self,
+            self.headers,
+            allow_http=self.address.allow_http,
+            allow_private=self.address.allow_private,
+        )
+
+    def ended(self, get: Get, error: Exception | None) -> None:
+        if error is not None and self.response is None:
+            raise error
+        if error is not None and not self.head_only:
+            raise error
+
+    def head(self, response: Response) -> None:
+        self.response = response
+        if self.head_only:
+            raise ModelSetError("bad-response", "only the head was wanted")
+
+    def body(self, data: bytes) -> None:
+        self.content += data
+        if len(self.content) > LARGEST_BODY:
+            raise ModelSetError("bad-response", f"{public(self.address.url)}: answer too large")
+
+
+class HttpWeb:
+    """Web over a wire, for one model: its guard ends every question."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        guard: Guard,
+        *,
+        mirrors: Mirrors,
+        credentials: Mapping[str, str],
+        index: PipIndex,
+        on_retry: Callable[[ModelSetError, int, float], None],
+    ) -> None:
+        self._wire, self._guard = wire, guard
+        self._mirrors, self._credentials = mirrors, credentials
+        self._index, self._on_retry = index, on_retry
+
+    def get_json(self, url: str) -> Any:
+        """The JSON document at an address; raises ModelSetError."""
+        return self._persist(url, self._json)[0]
+
+    def get_pages(self, url: str) -> list[Any]:
+        """The items of a JSON list that continues over `Link: rel="next"` pages."""
+        items: list[Any] = []
+        following = url
+        while following:
+            page, response = self._persist(following, self._json)
+            if not isinstance(page, list):
+                raise ModelSetError("bad-response", f"{public(url)}: a list was expected")
+            items += page
+            # A mirror may name its own address; in canonical terms its rules go on to hold.
+            following = canonical(_next_page(response), self._mirrors)
+        return items
+
+    def get_size(self, url: str) -> int:
+        """The size in bytes of the file at an address, from the total of a one-byte range."""
+
+        def ask(address: Address) -> int:
+            question = self._ask(address, {"Range": "bytes=0-0"}, head_only=True)
+            response = _answered(question)
+            total = response.headers.get("content-range", "").rpartition("/")[2]
+            if response.status == 200:
+                total = response.headers.get("content-length", "")
+            if not total.isdigit():
+                raise ModelSetError("bad-response", f"{public(url)}: the server tells no size")
+            return int(total)
+
+        return self._persist(url, ask)
+
+    def status_of(self, url: str) -> tuple[int, str]:
+        """The HTTP status of an address, and the server's message about an error."""
+
+        def ask(address: Address) -> tuple[int, str]:
+            question = self._ask(address, {})
+            response = question.response
+            assert response is not None, "a transfer without an error has a head"
+            if response.status >= 500 or response.status in (408, 425, 429):
+                raise error_for(response)
+            return response.status, message_of(response)
+
+        return self._persist(url, ask)
+
+    def has_token(self) -> bool:
+        """Whether a Hugging Face token is known."""
+        return HUB in self._credentials
+
+    def find_wheel(self, requirement: str) -> Wheel:
+        """The wheel that the user's package index offers for a requirement."""
+        wheel = self._index.find(requirement, self._guard)
+        return replace(wheel, url=canonical(wheel.url, self._mirrors))
+
+    def _persist(self, url: str, ask: Callable[[Address], T]) -> T:
+        addresses = addresses_of(url, self._mirrors, self._credentials)
+        return persist(addresses, ask, guard=self._guard, on_retry=self._on_retry)
+
+    def _json(self, address: Address) -> tuple[Any, Response]:
+        question = self._ask(address, {"Accept": "application/json"})
+        response = _answered(question)
+        try:
+            return json.loads(question.content), response
+        except ValueError as error:
+            raise page_or("bad-response", response, "the answer is not JSON") from error
+
+    def _ask(
+        self, address: Address, headers: Mapping[str, str], *, head_only: bool = False
+    ) -> _Question:
+        sent = dict(headers) | {"Accept-Encoding": "identity"}
+        if address.authorization:
+            sent["Authorization"] = address.authorization
+        question = _Question(address, sent, head_only)
+        self._wire.run(question, self._guard)
+        return question
+
+
+def _answered(question: _Question) -> Response:
+    response = question.response
+    assert response is not None, "a transfer without an error has a head"
+    if response.status not in (200, 206):
+        raise error_for(response)
+    return response
+
+
+def _next_page(response: Response) -> str:
+    """The address of the next page of a list, empty after the last."""
+    found = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', response.headers.get("link", ""))
+    return found[1] if found else ""

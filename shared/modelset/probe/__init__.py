@@ -1,0 +1,1 @@
+"""The only look at the machine: processor, memory, disk and graphics cards."""

@@ -1,0 +1,294 @@
+"""Every setting and where it came from: flag, environment, modelset.toml, default.
+
+The only module that reads the environment.
+"""
+
+import os
+import sysconfig
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelset.core.errors import ModelSetError
+from modelset.core.mirrors import Mirror, hub_mirror
+from modelset.store.files import read_text
+from modelset.store.roots import BELOW, roots_below
+
+HUB = "https://huggingface.co"
+
+# A library's own variables, and what lies below the folder that each names.
+_LIBRARY_ROOTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "huggingface": (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")),
+    "torch": (("TORCH_HOME", "hub"),),
+    "whisper": (("WHISPER_CACHE_DIR", ""),),
+    "vosk": (("VOSK_MODEL_PATH", ""),),
+    "tts": (("TTS_HOME", "tts"),),
+    "ollama": (("OLLAMA_MODELS", ""),),
+    "nltk": (("NLTK_DATA", ""),),
+}
+# What a demo must not see, so that it never writes into the user's own folders.
+LIBRARY_VARIABLES = frozenset(name for places in _LIBRARY_ROOTS.values() for name, _ in places) | {
+    "HF_TOKEN",
+    "HF_TOKEN_PATH",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_ENDPOINT",
+}
+
+_MIRROR_FIELDS = ("credentials", "allow_http", "allow_private", "only")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for one run; `origins` says for each setting and root where it came from."""
+
+    project: Path
+    config: Path
+    lock: Path
+    out: Path
+    models_root: Path
+    roots: Mapping[str, Path]
+    max_workers: int
+    timeout_s: float | None
+    connect_s: float
+    stall_s: int
+    index_url: str
+    token: str = field(repr=False)
+    ca_file: str = ""
+    mirrors: Mapping[str, tuple[Mirror, ...]] = field(default_factory=dict)
+    catalog_text: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """The Authorization header of each origin that has one."""
+        return {HUB: f"Bearer {self.token}"} if self.token else {}
+
+
+def wants_color(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether colours are welcome: NO_COLOR and dumb terminals say no."""
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def find_project() -> Path:
+    """The checkout this file runs from; for an installed package, the nearest folder upward with
+    a modelset.toml or a lock, else the present folder.
+    """
+    source_root = Path(__file__).resolve().parent.parent
+    if source_root.name == "shared" and (source_root.parent / "scripts").is_dir():
+        return source_root.parent
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "modelset.toml").exists() or (folder / "models.lock.json").exists():
+            return folder
+    return here
+
+
+def load_settings(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    project: Path | None = None,
+) -> Settings:
+    """The settings of a run; raises ModelSetError `config-invalid` with every problem at once.
+
+    `flags` holds what the command line said, without the flags that were not given.
+    """
+    home = project or find_project()
+    asked = _Asked(flags, environ)
+    config = asked.path("config", ("MODELSET_CONFIG",), home / "modelset.toml")
+    text = read_text(config)
+    if text is None and asked.origins["config"] != "default":
+        raise ModelSetError("config-invalid", f"{config} does not exist", "check MODELSET_CONFIG")
+    asked.document = _parse(text or "", config)
+    settings = _settings(asked, home, config, text or "")
+    if asked.problems:
+        raise ModelSetError(
+            "config-invalid",
+            "\n".join(asked.problems),
+            "see modelset.example.toml for what each setting takes",
+        )
+    return settings
+
+
+def _settings(asked: "_Asked", home: Path, config: Path, text: str) -> Settings:
+    models_root = asked.path(
+        "models_root", ("MODELSET_MODELS_ROOT", "IRENE_MODELS_ROOT"), home / ".cache", "paths"
+    )
+    mirrors = _mirrors(asked)
+    endpoint = asked.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if endpoint and endpoint != HUB:
+        mirrors[f"{HUB}/"] = (hub_mirror(endpoint),)
+        asked.origins["huggingface.co"] = "HF_ENDPOINT"
+    return Settings(
+        project=home,
+        config=config,
+        lock=asked.path("lock", ("MODELSET_LOCK",), home / "models.lock.json", "paths"),
+        out=asked.path("out", ("MODELSET_OUT",), home / "out", "paths"),
+        models_root=models_root,
+        roots=_roots(asked, models_root),
+        max_workers=asked.number(
+            "max_workers", ("MODELSET_DOWNLOAD_MAX_WORKERS", "MAX_CONCURRENT_DOWNLOADS"), 3, int
+        ),
+        timeout_s=asked.number(
+            "timeout", ("MODELSET_DOWNLOAD_TIMEOUT", "MODEL_DOWNLOAD_TIMEOUT"), None, float
+        ),
+        connect_s=asked.number("connect_timeout", (), 10.0, float),
+        stall_s=asked.number("stall_timeout", (), 20, int),
+        index_url=asked.text("index_url", ("MODELSET_INDEX_URL",), ""),
+        token=_token(asked, models_root),
+        ca_file=asked.text(
+            "ca_file", ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), ""
+        ),
+        mirrors=mirrors,
+        catalog_text=text,
+        origins=asked.origins,
+    )
+
+
+class _Asked:
+    """Looks one setting up after the other, and remembers where each was found."""
+
+    def __init__(self, flags: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        self.flags, self.environ = flags, environ
+        self.document: Mapping[str, Any] = {}
+        self.origins: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def find(self, name: str, variables: tuple[str, ...], section: str) -> Any:
+        """The value that wins, or None; notes its origin."""
+        if name in self.flags:
+            self.origins[name] = "--" + name.replace("_", "-")
+            return self.flags[name]
+        for variable in variables:
+            if self.environ.get(variable):
+                self.origins[name] = variable
+                return self.environ[variable]
+        table = self.document.get(section, {})
+        if isinstance(table, Mapping) and name in table:
+            self.origins[name] = "modelset.toml"
+            return table[name]
+        self.origins[name] = "default"
+        return None
+
+    def path(self, name: str, variables: tuple[str, ...], default: Path, section: str = "") -> Path:
+        """A folder or file; `~` and relative paths count from the user and from here."""
+        value = self.find(name, variables, section)
+        return default if value is None else Path(os.path.abspath(Path(str(value)).expanduser()))
+
+    def text(self, name: str, variables: tuple[str, ...], default: str) -> str:
+        """A text of the section [download]."""
+        value = self.find(name, variables, "download")
+        return default if value is None else str(value)
+
+    def number(
+        self, name: str, variables: tuple[str, ...], default: Any, kind: Callable[[Any], Any]
+    ) -> Any:
+        """A number above 0 of the section [download]."""
+        value = self.find(name, variables, "download")
+        if value is None:
+            return default
+        try:
+            number = kind(value)
+        except (TypeError, ValueError):
+            number = 0
+        if not 0 < number < 1e9:
+            self.problems.append(
+                f"{self.origins[name]}: {name} = {value!r} is not a number above 0"
+            )
+            return default
+        return number
+
+
+def _parse(text: str, config: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelSetError(
+            "config-invalid", f"{config}: {error}", "mend the TOML syntax there"
+        ) from error
+
+
+def _roots(asked: _Asked, models_root: Path) -> dict[str, Path]:
+    own: dict[str, Path] = {}
+    for root, places in _LIBRARY_ROOTS.items():
+        for variable, below in places:
+            if root not in own and asked.environ.get(variable):
+                own[root] = Path(os.path.abspath(asked.environ[variable])) / below
+                asked.origins[f"roots.{root}"] = variable
+    cache = asked.path("cache_root", ("MODELSET_CACHE_ROOT", "IRENE_CACHE_ROOT"), models_root)
+    own["downloads"] = cache / BELOW["downloads"]
+    asked.origins["roots.downloads"] = asked.origins["cache_root"]
+    own["credentials"] = asked.path(
+        "credentials_root",
+        ("MODELSET_CREDENTIALS_ROOT", "IRENE_CREDENTIALS_ROOT"),
+        models_root / "credentials",
+    )
+    asked.origins["roots.credentials"] = asked.origins["credentials_root"]
+    own["site-packages"] = asked.path(
+        "site_packages", ("MODELSET_SITE_PACKAGES",), Path(sysconfig.get_path("purelib")), "paths"
+    )
+    asked.origins["roots.site-packages"] = asked.origins["site_packages"]
+    return roots_below(models_root, own)
+
+
+def _mirrors(asked: _Asked) -> dict[str, tuple[Mirror, ...]]:
+    found: dict[str, tuple[Mirror, ...]] = {}
+    tables = asked.document.get("mirrors", {})
+    if not isinstance(tables, Mapping):
+        asked.problems.append("modelset.toml: [mirrors] should be a table")
+        return found
+    for prefix, rows in tables.items():
+        where = f'modelset.toml: mirrors."{prefix}"'
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            asked.problems.append(f"{where}: should be a list of tables")
+            continue
+        if not prefix.endswith("/"):
+            asked.problems.append(f"{where}: a prefix ends with /")
+        for row in rows:
+            asked.problems += _mirror_problems(where, row)
+        if not asked.problems:
+            found[prefix] = tuple(Mirror(**row) for row in rows)
+    return found
+
+
+def _mirror_problems(where: str, row: Mapping[str, Any]) -> list[str]:
+    problems = [
+        f"{where}: {name} is not a field of a mirror"
+        for name in row
+        if name not in ("url", *_MIRROR_FIELDS)
+    ]
+    problems += [
+        f"{where}: {name} should be true or false"
+        for name in _MIRROR_FIELDS
+        if not isinstance(row.get(name, False), bool)
+    ]
+    url = row.get("url")
+    if not (isinstance(url, str) and url.startswith(("http://", "https://")) and url.endswith("/")):
+        problems.append(f"{where}: url should be an http address that ends with /")
+    return problems
+
+
+def _token(asked: _Asked, models_root: Path) -> str:
+    """The Hugging Face token: flag, file, environment, credentials, `hf auth login`'s file."""
+    given = asked.find("hf_token", ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "")
+    if given and "hf_token_file" not in asked.flags:
+        return str(given).strip()
+    environ = asked.environ
+    home = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    credentials = environ.get("MODELSET_CREDENTIALS_ROOT") or environ.get("IRENE_CREDENTIALS_ROOT")
+    places = [
+        ("--hf-token-file", asked.flags.get("hf_token_file")),
+        ("HF_TOKEN_PATH", environ.get("HF_TOKEN_PATH")),
+        ("credentials", Path(credentials or models_root / "credentials") / "hf_token"),
+        ("HF_HOME", environ.get("HF_HOME") and Path(environ["HF_HOME"]) / "token"),
+        ("hf auth login", home / "token"),
+    ]
+    for origin, place in places:
+        text = read_text(Path(place)) if place else None
+        if text and text.strip():
+            asked.origins["hf_token"] = origin
+            return text.strip()
+        if origin == "--hf-token-file" and place:
+            asked.problems.append(f"--hf-token-file: {place} is missing or empty")
+    return ""

@@ -1,0 +1,19 @@
+"""The kinds of places models come from, one file each."""
+
+from collections.abc import Mapping
+
+from modelset.core.ports import Source
+from modelset.sources import huggingface, url, wheel
+
+SOURCES: Mapping[str, Source] = {
+    "huggingface": huggingface.SOURCE,
+    "wheel": wheel.SOURCE,
+    "url": url.SOURCE,
+}
+
+
+def check_ref(source: str, ref: Mapping[str, object]) -> list[str]:
+    """Problems of a catalog table's source and `ref`, in words."""
+    if source not in SOURCES:
+        return [f"source: unknown, use one of {', '.join(SOURCES)}"]
+    return SOURCES[source].check_ref(ref)

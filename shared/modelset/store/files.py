@@ -1,0 +1,176 @@
+"""Small safe steps on files: atomic writes, hashing, free space, and errors in words."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from modelset.core.errors import ModelSetError
+from modelset.core.types import Artifact
+
+CHUNK = 1024 * 1024
+
+
+class Hasher(Protocol):
+    """What hashlib's objects offer."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes."""
+
+    def hexdigest(self) -> str:
+        """The digest of all bytes so far, in hex."""
+
+
+@contextlib.contextmanager
+def saying(action: str, path: Path | str) -> Iterator[None]:
+    """Turn an OSError into a ModelSetError that names the action and the file."""
+    try:
+        yield
+    except OSError as error:
+        raise translate(error, action, path) from error
+
+
+def translate(error: OSError, action: str, path: Path | str) -> ModelSetError:
+    """The ModelSetError for an OSError."""
+    words = f"cannot {action} {path}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ModelSetError(
+            "disk-full", words, "free some space and run the same command again; it resumes"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return ModelSetError(
+            "store-not-writable",
+            words,
+            "make the folder writable for this user, or set MODELSET_MODELS_ROOT to one that is",
+        )
+    return ModelSetError("store-read-error", words, "check the disk, then run the command again")
+
+
+def hasher_for(artifact: Artifact) -> Hasher:
+    """A hasher for the artifact's digest; git's kind hashes a header with the size first."""
+    algorithm = artifact.digest.partition(":")[0]
+    if algorithm == "git-sha1":
+        return hashlib.sha1(b"blob %d\0" % artifact.size, usedforsecurity=False)
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def feed(
+    path: Path | str, take: Callable[[bytes], None], *, pause: Callable[[], None] = lambda: None
+) -> None:
+    """Hand a whole file on in chunks; `pause` is called after each and may raise."""
+    with open(path, "rb", buffering=0) as stream:
+        while data := stream.read(CHUNK):
+            take(data)
+            pause()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a system without such a call does it by itself."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Give a file new contents, whole or not at all; raises ModelSetError.
+
+    The temporary name carries the process, and names of dead processes are swept, so that a
+    kill leaves nothing behind for longer than until the next write.
+    """
+    with saying("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def read_text(path: Path) -> str | None:
+    """The text of a file, or None when there is none; raises ModelSetError."""
+    with saying("read", path):
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise OSError(errno.EINVAL, f"not text: {error.reason}") from error
+
+
+def move(source: Path, target: Path) -> None:
+    """Give verified bytes their final name; across volumes they are copied beside it first."""
+    with saying("place", target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _sweep(target)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            with open(source, "rb") as reading, open(temporary, "wb") as writing:
+                shutil.copyfileobj(reading, writing, CHUNK)
+                writing.flush()
+                os.fsync(writing.fileno())
+            os.replace(temporary, target)
+            source.unlink()
+        sync_folder(target.parent)
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether a path lies in a folder once every link on the way is followed."""
+    real = os.path.realpath(folder)
+    return os.path.commonpath([real, os.path.realpath(path)]) == real
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder of a path that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def volume_of(path: Path) -> int:
+    """A number that two paths on one volume share."""
+    return existing_parent(path).stat().st_dev
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that this user may still write to the path's volume."""
+    return shutil.disk_usage(existing_parent(path)).free
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    import psutil  # here, because check writes nothing and must start fast
+
+    return bool(psutil.pid_exists(pid))
+
+
+def _sweep(path: Path) -> None:
+    for stale in path.parent.glob(f".{path.name}.*.tmp"):
+        owner = stale.name.split(".")[-2]
+        if not (owner.isdigit() and is_alive(int(owner))):
+            stale.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Leave a document behind for other programs; a folder that cannot be written is no error,
+    because a check has to work on a read-only machine.
+    """
+    with contextlib.suppress(ModelSetError):
+        write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())

@@ -1,0 +1,207 @@
+"""What the disk holds of a layout: presence and size at once, digests with `deep`."""
+
+import csv
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelset.core.types import (
+    Artifact,
+    InstallWheel,
+    Layout,
+    Link,
+    Presence,
+    PutFile,
+    PutText,
+)
+from modelset.store.files import feed, hasher_for
+from modelset.store.roots import Roots
+
+Inode = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What an inspection saw of one layout; sizes in bytes, each inode once."""
+
+    bytes_have: int = 0
+    inodes: dict[Inode, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    corrupt: list[str] = field(default_factory=list)
+    lacking: set[str] = field(default_factory=set)  # digests that have to come again
+    found: int = 0
+    deep: bool = False
+    pause: Callable[[], None] = lambda: None
+
+    def presence(self) -> Presence:
+        """The verdict over all files."""
+        if self.corrupt:
+            return "corrupt"
+        if self.missing:
+            return "partial" if self.found else "missing"
+        return "present"
+
+    def saw(self, path: str, stat: os.stat_result, artifact: Artifact) -> None:
+        """A file with the artifact's name; its size, and with `deep` its digest, decide."""
+        self.inodes[(stat.st_dev, stat.st_ino)] = stat.st_size
+        if stat.st_size != artifact.size:
+            self.corrupt.append(f"{path}: {stat.st_size} bytes, expected {artifact.size}")
+            self.lacking.add(artifact.digest)
+            return
+        if self.deep:
+            actual = digest_of(path, artifact, pause=self.pause)
+            if actual != artifact.hex:
+                self.corrupt.append(f"{path}: {actual}, expected {artifact.hex}")
+                self.lacking.add(artifact.digest)
+                return
+        self.found += 1
+
+
+def inspect(
+    layout: Layout,
+    roots: Roots,
+    *,
+    deep: bool = False,
+    pause: Callable[[], None] = lambda: None,
+) -> Findings:
+    """Compare a layout with the disk; opens no socket and imports no library of a model.
+
+    With `deep`, every file is read and hashed; `pause` is called in between and may raise.
+    """
+    found = Findings(deep=deep, pause=pause)
+    root = os.fspath(roots[layout.root])
+    linked: set[str] = set()
+    for placement in reversed(layout.placements):
+        if isinstance(placement, Link):
+            if _file(found, f"{root}/{placement.path}", placement.artifact):
+                linked.add(placement.artifact.digest)
+        elif isinstance(placement, PutFile):
+            # A link that resolves has already shown the file behind it.
+            path = f"{root}/{placement.path}"
+            if placement.artifact.digest not in linked and not _file(
+                found, path, placement.artifact
+            ):
+                found.lacking.add(placement.artifact.digest)
+        elif isinstance(placement, PutText):
+            _text(found, f"{root}/{placement.path}", placement.text)
+        else:
+            _wheel(found, root, placement)
+    found.bytes_have = sum(found.inodes.values())
+    return found
+
+
+def digest_of(path: str, artifact: Artifact, *, pause: Callable[[], None] = lambda: None) -> str:
+    """The digest of a file by the artifact's algorithm, in hex; an unreadable one gives words."""
+    hasher = hasher_for(artifact)
+    try:
+        feed(path, hasher.update, pause=pause)
+    except OSError as error:
+        return f"unreadable ({error.strerror})"
+    return hasher.hexdigest()
+
+
+def _file(found: Findings, path: str, artifact: Artifact) -> bool:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        found.missing.append(path)
+        return False
+    before = len(found.corrupt)
+    found.saw(path, stat, artifact)
+    return len(found.corrupt) == before
+
+
+def _text(found: Findings, path: str, text: str) -> None:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            actual = stream.read(len(text) + 1)
+    except (OSError, UnicodeDecodeError):
+        actual = None
+    if actual != text:
+        found.missing.append(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One row of a wheel's RECORD."""
+
+    path: str
+    digest: str
+    size: int
+
+
+def _wheel(found: Findings, root: str, wheel: InstallWheel) -> None:
+    info = f"{wheel.name}-{wheel.version}.dist-info"
+    others = [name for name in installed_versions(Path(root), wheel.name) if name != info]
+    rows = list(record_rows(f"{root}/{info}/RECORD"))
+    if not rows:
+        found.missing.append(f"{root}/{info}/RECORD")
+    for name in others:
+        found.missing.append(f"{root}/{info} (instead of {name})")
+    for row in rows:
+        path = f"{root}/{row.path}"
+        try:
+            stat = os.stat(path)
+        except OSError:
+            found.missing.append(path)
+            continue
+        found.inodes[(stat.st_dev, stat.st_ino)] = stat.st_size
+        if stat.st_size != row.size or (found.deep and record_digest(path) != row.digest):
+            found.corrupt.append(f"{path}: not what {info}/RECORD lists")
+        else:
+            found.found += 1
+    if found.missing or found.corrupt:
+        found.lacking.add(wheel.artifact.digest)
+
+
+def trace(root: Path, pattern: str) -> str:
+    """Something on the disk that looks like a model nobody has pinned, or nothing."""
+    return next((os.fspath(path) for path in sorted(root.glob(pattern))), "")
+
+
+def record_rows(path: str) -> Iterator[Recorded]:
+    """The files with a digest that a RECORD lists; nothing when it is missing or not readable."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = list(csv.reader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return
+    for row in rows:
+        if len(row) == 3 and row[1].startswith("sha256=") and row[2].isdigit():
+            yield Recorded(row[0], row[1], int(row[2]))
+
+
+def record_digest(path: str) -> str:
+    """A file's sha256 as a RECORD writes it."""
+    import base64
+
+    hasher = hashlib.sha256()
+    try:
+        feed(path, hasher.update)
+    except OSError:
+        return ""
+    return "sha256=" + base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=")
+
+
+def installed_versions(site_packages: Path, name: str) -> list[str]:
+    """The dist-info folders of a distribution, whichever way its name is spelled."""
+    wanted = normal(name)
+    return [
+        entry
+        for entry in _entries(site_packages)
+        if entry.endswith(".dist-info") and normal(entry[:-10].rpartition("-")[0]) == wanted
+    ]
+
+
+def normal(name: str) -> str:
+    """A distribution's name as the package index compares it."""
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

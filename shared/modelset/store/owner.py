@@ -1,0 +1,71 @@
+"""Who owns a partial file: a process named by machine, number and start in a journal's name."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from modelset.store.files import is_alive
+
+# After so long without a journal an owner on another machine counts as dead.
+FOREIGN_S = 120.0
+
+
+@cache
+def owner() -> str:
+    """The present process, for the name of a journal."""
+    pid = os.getpid()
+    return f"{_machine()}-{pid}-{_started(pid)}"
+
+
+def _owner_of(journal: Path) -> tuple[str, int, int] | None:
+    host, _, rest = journal.name.split(".")[-2].partition("-")
+    pid, _, started = rest.partition("-")
+    return (host, int(pid), int(started)) if pid.isdigit() and started.isdigit() else None
+
+
+def is_foreign(journal: Path) -> bool:
+    """Whether a journal names an owner on another machine."""
+    named = _owner_of(journal)
+    return named is not None and named[0] != _machine()
+
+
+def is_busy(journal: Path) -> bool:
+    """Whether the owner that a journal names is at work, as far as can be told from here."""
+    named = _owner_of(journal)
+    if named is None:
+        return False
+    host, pid, started = named
+    if host != _machine():
+        with contextlib.suppress(OSError):
+            return _file_clock(journal.parent) - journal.stat().st_mtime < FOREIGN_S
+        return False
+    with contextlib.suppress(Exception):
+        return is_alive(pid) and abs(_started(pid) - started) <= 1
+    return False
+
+
+def _file_clock(folder: Path) -> float:
+    """The time by the clock that stamps files here: on a shared store, the server's."""
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        return os.fstat(stream.fileno()).st_mtime
+
+
+@cache
+def _machine() -> str:
+    """A name for this machine and boot, and for the container that numbers the processes."""
+    words = [platform.node()]
+    with contextlib.suppress(OSError):
+        words.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+    with contextlib.suppress(OSError):
+        words.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
+
+
+def _started(pid: int) -> int:
+    import psutil  # here, because a check only looks and must start fast
+
+    return int(psutil.Process(pid).create_time())

@@ -1,0 +1,119 @@
+"""What this project has put on this machine: `registry.json`, with its schema beside it.
+
+The registry only remembers; it can be rebuilt from the lock and the disk at any time, so a
+lost, damaged or newer one never stops a run.
+"""
+
+import base64
+import contextlib
+import hashlib
+import importlib.resources
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from modelset.core.errors import ModelSetError
+from modelset.core.types import InstallWheel, Layout, Model, Pin, PutFile
+from modelset.store.files import feed, read_text, write_atomic
+from modelset.store.inspect import record_rows
+from modelset.store.roots import Roots
+
+SCHEMA_VERSION = 1
+SCHEMA_NAME = "schema.json"
+
+
+def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
+    """The entries by model key; nothing when there is no readable registry."""
+    with contextlib.suppress(ModelSetError, ValueError, AttributeError):
+        document = json.loads(read_text(folder / "registry.json") or "{}")
+        if document.get("schema_version") == SCHEMA_VERSION:
+            return dict(document["models"])
+    return {}
+
+
+def remember(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add or replace models' entries; raises ModelSetError."""
+    models = read_registry(folder) | {key: dict(entry) for key, entry in entries.items()}
+    text = json.dumps({"schema_version": SCHEMA_VERSION, "models": models}, indent=1)
+    schema = importlib.resources.files("modelset.store").joinpath("registry.schema.json")
+    if not (folder / SCHEMA_NAME).exists():
+        write_atomic(folder / SCHEMA_NAME, schema.read_bytes())
+    write_atomic(folder / "registry.json", (text + "\n").encode())
+
+
+def entry_of(
+    model: Model,
+    pin: Pin,
+    layout: Layout,
+    roots: Roots,
+    *,
+    sha256: Mapping[str, str],
+    date_added: str,
+) -> dict[str, Any]:
+    """What the registry says of a model that lies where its layout wants it.
+
+    `sha256` maps digests of other kinds to the sha256 of the same bytes, where it is known;
+    a file without one is read. Raises OSError when a file has gone meanwhile.
+    """
+    rows = [
+        _file_row(path, known or sha256.get(digest, ""))
+        for path, digest, known in _files(layout, roots)
+    ]
+    unique = list({row["path"]: row for row in rows}.values())
+    return {
+        "name": model.name,
+        "type": model.category,
+        "source": pin.source,
+        "version": pin.revision,
+        "path": os.fspath(roots[layout.root] / layout.folder),
+        "size": sum(row["size"] for row in unique),
+        "licence": model.licence,
+        "library": model.library,
+        "date_added": date_added,
+        "files": unique,
+    }
+
+
+def is_remembered(entry: Mapping[str, Any] | None, layout: Layout, roots: Roots) -> bool:
+    """Whether every file of a layout is one that was verified here and has not changed since."""
+    if entry is None:
+        return False
+    rows = {row["path"]: row for row in entry["files"]}
+    return all(
+        path in rows and _is_unchanged(rows[path], path) for path, _, _ in _files(layout, roots)
+    )
+
+
+def _files(layout: Layout, roots: Roots) -> Iterator[tuple[str, str, str]]:
+    """Path, the artifact's digest, and the sha256 in hex where that is known from somewhere."""
+    root = os.fspath(roots[layout.root])
+    for placement in layout.placements:
+        if isinstance(placement, PutFile):
+            digest = placement.artifact.digest
+            known = placement.artifact.hex if digest.startswith("sha256:") else ""
+            yield f"{root}/{placement.path}", digest, known
+        elif isinstance(placement, InstallWheel):
+            info = f"{placement.name}-{placement.version}.dist-info"
+            yield f"{root}/{info}/RECORD", "", ""
+            for row in record_rows(f"{root}/{info}/RECORD"):
+                encoded = row.digest.removeprefix("sha256=") + "="
+                yield f"{root}/{row.path}", "", base64.urlsafe_b64decode(encoded).hex()
+
+
+def _file_row(path: str, sha256: str) -> dict[str, Any]:
+    stat = os.stat(path)
+    if not sha256:
+        hasher = hashlib.sha256()
+        feed(path, hasher.update)
+        sha256 = hasher.hexdigest()
+    return {"path": path, "size": stat.st_size, "sha256": sha256, "mtime_ns": stat.st_mtime_ns}
+
+
+def _is_unchanged(row: Mapping[str, Any], path: str) -> bool:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return False
+    return bool(row["size"] == stat.st_size and row["mtime_ns"] == stat.st_mtime_ns)

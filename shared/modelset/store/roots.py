@@ -1,0 +1,30 @@
+"""The folders that libraries look in, below one models root."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+# Named roots and where they lie below the models root.
+BELOW: Mapping[str, str] = {
+    "huggingface": "huggingface/hub",
+    "torch": "torch/hub",
+    "whisper": "whisper",
+    "silero": "silero",
+    "vosk": "vosk",
+    "tts": "tts",
+    "piper": "piper",
+    "ollama": "ollama",
+    "llm": "llm",
+    "nltk": "nltk_data",
+    "registry": "registry",
+    "downloads": "downloads",
+}
+
+Roots = Mapping[str, Path]
+
+
+def roots_below(models_root: Path, own: Mapping[str, Path]) -> dict[str, Path]:
+    """Every named root: a library's own setting where there is one, else below the models root.
+
+    `own` also carries `site-packages`, which never lies below the models root by itself.
+    """
+    return {name: models_root / place for name, place in BELOW.items()} | dict(own)

@@ -1,0 +1,123 @@
+"""The demo models: their size, their wheels, and that the real libraries load them."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelset.demo.repos import MODELS
+
+WHEELS = sorted((MODELS / "wheels").glob("*.whl"))
+
+
+def test_total_size() -> None:
+    total = sum(path.stat().st_size for path in MODELS.rglob("*") if path.is_file())
+    assert total < 2_000_000
+
+
+def test_the_wheels_are_there() -> None:
+    assert [wheel.name.split("-")[0] for wheel in WHEELS] == [
+        "en_core_web_sm",
+        "en_core_web_trf",
+        "silero_vad",
+    ]
+
+
+@pytest.mark.parametrize("wheel", WHEELS, ids=lambda wheel: wheel.name)
+def test_wheel_record(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        record = next(name for name in names if name.endswith(".dist-info/RECORD"))
+        rows = list(csv.reader(io.StringIO(archive.read(record).decode())))
+        assert sorted(row[0] for row in rows) == sorted(names)
+        for name, digest, size in rows:
+            if name == record:
+                continue
+            body = archive.read(name)
+            expected = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
+            assert digest == f"sha256={expected.decode()}"
+            assert int(size) == len(body)
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_stand_in_says_so() -> None:
+    with zipfile.ZipFile(WHEELS[-1]) as archive:
+        metadata = archive.read("silero_vad-6.2.3.post0.dist-info/METADATA").decode()
+    assert "Demonstration stand-in" in metadata
+
+
+@pytest.mark.parametrize("compute_type", ["int8", "default"])
+def test_whisper_transcribes(compute_type: str) -> None:
+    faster_whisper = pytest.importorskip("faster_whisper")
+    numpy = pytest.importorskip("numpy")
+    model = faster_whisper.WhisperModel(
+        str(MODELS / "whisper-tiny-demo"), device="cpu", compute_type=compute_type
+    )
+    audio = (numpy.random.default_rng(0).standard_normal(16000 * 3) * 0.1).astype("float32")
+    expected = [" modelset demo speech"]
+    for options in ({"language": "en"}, {"language": "vi"}, {}, {"word_timestamps": True}):
+        segments, info = model.transcribe(audio, **options)
+        assert [segment.text for segment in segments] == expected
+        assert info.language == options.get("language", "en")
+    segments, _ = model.transcribe(audio, vad_filter=True)
+    assert list(segments) == []
+
+
+LOAD_SPACY = """
+import spacy
+for name in ("en_core_web_sm", "en_core_web_trf"):
+    pipeline = spacy.load(name)
+    found = pipeline("Tim Cook lives in London.")
+    assert [entity.text for entity in found.ents] == ["Tim Cook", "London"], found.ents
+    assert [token.tag_ for token in found][:3] == ["NNP", "NNP", "VBZ"]
+"""
+
+LOAD_VAD = """
+import torch
+from silero_vad import __version__, get_speech_timestamps, load_silero_vad
+assert __version__ == "6.2.3.post0"
+model = load_silero_vad()
+time = torch.arange(32000) / 16000
+voice = sum(torch.sin(2 * torch.pi * 150 * part * time) / part for part in range(1, 12)) * 0.1
+silence = torch.zeros(16000)
+found = get_speech_timestamps(torch.cat([silence, voice, silence]), model, sampling_rate=16000)
+assert len(found) == 1, found
+assert abs(found[0]["start"] - 16000) < 2000 and abs(found[0]["end"] - 48000) < 2000, found
+assert get_speech_timestamps(silence, model) == []
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "wheels", "script"),
+    [("spacy", WHEELS[:2], LOAD_SPACY), ("torch", WHEELS[2:], LOAD_VAD)],
+    ids=["spacy", "vad"],
+)
+def test_wheels_load(
+    run_python: Callable[..., Any], tmp_path: Path, library: str, wheels: list[Path], script: str
+) -> None:
+    pytest.importorskip(library)
+    site = tmp_path / "site"
+    # A wheel of pure Python is installed by unpacking it.
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site)
+    process = run_python("-c", script, env={"PYTHONPATH": str(site)})
+    assert process.returncode == 0, process.stderr
+
+
+def test_pyannote_files_load() -> None:
+    torch = pytest.importorskip("torch")
+    numpy = pytest.importorskip("numpy")
+    for path in MODELS.rglob("pytorch_model.bin"):
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        assert {"state_dict", "pyannote.audio"} <= set(checkpoint)
+    with numpy.load(MODELS / "speaker-diarization-community-1/plda/plda.npz") as arrays:
+        assert set(arrays.files) == {"mu", "tr", "psi"}
