@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING
 from modelset import __version__
 from modelset.core.catalog import Catalog, parse_catalog
 from modelset.core.events import Emit, ignore
-from modelset.core.hardware import (
-    Profile,
-    Recommendation,
-    Rule,
-    capabilities,
-    parse_rules,
-    recommend,
-)
+from modelset.core.hardware import Recommendation, Rule, capabilities, parse_rules, recommend
 from modelset.core.ports import Guard, Web
+from modelset.core.profile import Profile
 from modelset.core.report import check_exit_code
 from modelset.core.select import Wishes, available, select
 from modelset.core.types import Choice, LeftOut, Model, Report, Selection
@@ -106,10 +100,13 @@ class ModelSet:
         """What is on the disk, without a single socket; raises ModelSetError."""
         selection, seen = self._look(wishes, deep=deep)
         statuses = tuple(one.status for one in seen)
+        barred = {row.model.key for row in self.incompatible()}
         return Report(
             statuses=statuses,
             left_out=selection.left_out,
-            available=available(self.catalog, selection),
+            available=tuple(
+                model for model in available(self.catalog, selection) if model.key not in barred
+            ),
             total_bytes=total_bytes(seen),
             exit_code=check_exit_code(statuses, strict=strict),
         )

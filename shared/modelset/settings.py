@@ -3,6 +3,7 @@
 The only module that reads the environment.
 """
 
+import contextlib
 import os
 import sysconfig
 import tomllib
@@ -12,31 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import Mirror, hub_mirror
+from modelset.core.mirrors import Mirror, hub_mirror, parse_mirrors
 from modelset.store.files import read_text
-from modelset.store.roots import BELOW, roots_below
+from modelset.store.roots import BELOW, LIBRARY_ROOTS, roots_below
 
 HUB = "https://huggingface.co"
-
-# A library's own variables, and what lies below the folder that each names.
-_LIBRARY_ROOTS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "huggingface": (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")),
-    "torch": (("TORCH_HOME", "hub"),),
-    "whisper": (("WHISPER_CACHE_DIR", ""),),
-    "vosk": (("VOSK_MODEL_PATH", ""),),
-    "tts": (("TTS_HOME", "tts"),),
-    "ollama": (("OLLAMA_MODELS", ""),),
-    "nltk": (("NLTK_DATA", ""),),
-}
-# What a demo must not see, so that it never writes into the user's own folders.
-LIBRARY_VARIABLES = frozenset(name for places in _LIBRARY_ROOTS.values() for name, _ in places) | {
-    "HF_TOKEN",
-    "HF_TOKEN_PATH",
-    "HUGGING_FACE_HUB_TOKEN",
-    "HF_ENDPOINT",
-}
-
-_MIRROR_FIELDS = ("credentials", "allow_http", "allow_private", "only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +45,11 @@ class Settings:
     def credentials(self) -> Mapping[str, str]:
         """The Authorization header of each origin that has one."""
         return {HUB: f"Bearer {self.token}"} if self.token else {}
+
+
+def process_environ() -> dict[str, str]:
+    """The environment, for a run that has to change it before it is read."""
+    return dict(os.environ)
 
 
 def wants_color(environ: Mapping[str, str] = os.environ) -> bool:
@@ -115,7 +101,8 @@ def _settings(asked: "_Asked", home: Path, config: Path, text: str) -> Settings:
     models_root = asked.path(
         "models_root", ("MODELSET_MODELS_ROOT", "IRENE_MODELS_ROOT"), home / ".cache", "paths"
     )
-    mirrors = _mirrors(asked)
+    mirrors, problems = parse_mirrors(asked.document.get("mirrors", {}), where="modelset.toml")
+    asked.problems += problems
     endpoint = asked.environ.get("HF_ENDPOINT", "").rstrip("/")
     if endpoint and endpoint != HUB:
         mirrors[f"{HUB}/"] = (hub_mirror(endpoint),)
@@ -211,62 +198,26 @@ def _parse(text: str, config: Path) -> Mapping[str, Any]:
 
 def _roots(asked: _Asked, models_root: Path) -> dict[str, Path]:
     own: dict[str, Path] = {}
-    for root, places in _LIBRARY_ROOTS.items():
+    for root, places in LIBRARY_ROOTS.items():
         for variable, below in places:
             if root not in own and asked.environ.get(variable):
                 own[root] = Path(os.path.abspath(asked.environ[variable])) / below
                 asked.origins[f"roots.{root}"] = variable
     cache = asked.path("cache_root", ("MODELSET_CACHE_ROOT", "IRENE_CACHE_ROOT"), models_root)
     own["downloads"] = cache / BELOW["downloads"]
-    asked.origins["roots.downloads"] = asked.origins["cache_root"]
     own["credentials"] = asked.path(
         "credentials_root",
         ("MODELSET_CREDENTIALS_ROOT", "IRENE_CREDENTIALS_ROOT"),
         models_root / "credentials",
     )
-    asked.origins["roots.credentials"] = asked.origins["credentials_root"]
+    for root, name in (("downloads", "cache_root"), ("credentials", "credentials_root")):
+        origin = asked.origins.get(name, "default")
+        asked.origins[f"roots.{root}"] = "models_root" if origin == "default" else origin
     own["site-packages"] = asked.path(
         "site_packages", ("MODELSET_SITE_PACKAGES",), Path(sysconfig.get_path("purelib")), "paths"
     )
     asked.origins["roots.site-packages"] = asked.origins["site_packages"]
     return roots_below(models_root, own)
-
-
-def _mirrors(asked: _Asked) -> dict[str, tuple[Mirror, ...]]:
-    found: dict[str, tuple[Mirror, ...]] = {}
-    tables = asked.document.get("mirrors", {})
-    if not isinstance(tables, Mapping):
-        asked.problems.append("modelset.toml: [mirrors] should be a table")
-        return found
-    for prefix, rows in tables.items():
-        where = f'modelset.toml: mirrors."{prefix}"'
-        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-            asked.problems.append(f"{where}: should be a list of tables")
-            continue
-        if not prefix.endswith("/"):
-            asked.problems.append(f"{where}: a prefix ends with /")
-        for row in rows:
-            asked.problems += _mirror_problems(where, row)
-        if not asked.problems:
-            found[prefix] = tuple(Mirror(**row) for row in rows)
-    return found
-
-
-def _mirror_problems(where: str, row: Mapping[str, Any]) -> list[str]:
-    problems = [
-        f"{where}: {name} is not a field of a mirror"
-        for name in row
-        if name not in ("url", *_MIRROR_FIELDS)
-    ]
-    problems += [
-        f"{where}: {name} should be true or false"
-        for name in _MIRROR_FIELDS
-        if not isinstance(row.get(name, False), bool)
-    ]
-    url = row.get("url")
-    if not (isinstance(url, str) and url.startswith(("http://", "https://")) and url.endswith("/")):
-        problems.append(f"{where}: url should be an http address that ends with /")
-    return problems
 
 
 def _token(asked: _Asked, models_root: Path) -> str:
@@ -275,7 +226,9 @@ def _token(asked: _Asked, models_root: Path) -> str:
     if given and "hf_token_file" not in asked.flags:
         return str(given).strip()
     environ = asked.environ
-    home = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    # A user without a home folder, as in many containers, has no such file.
+    cache = environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    home = Path(cache) / "huggingface"
     credentials = environ.get("MODELSET_CREDENTIALS_ROOT") or environ.get("IRENE_CREDENTIALS_ROOT")
     places = [
         ("--hf-token-file", asked.flags.get("hf_token_file")),
@@ -285,10 +238,12 @@ def _token(asked: _Asked, models_root: Path) -> str:
         ("hf auth login", home / "token"),
     ]
     for origin, place in places:
-        text = read_text(Path(place)) if place else None
-        if text and text.strip():
+        text = ""
+        with contextlib.suppress(ModelSetError):  # somebody else's file is no token of ours
+            text = (read_text(Path(place)) or "").strip() if place else ""
+        if text:
             asked.origins["hf_token"] = origin
-            return text.strip()
+            return text
         if origin == "--hf-token-file" and place:
-            asked.problems.append(f"--hf-token-file: {place} is missing or empty")
+            asked.problems.append(f"--hf-token-file: {place} is missing, empty or not readable")
     return ""

@@ -2,11 +2,12 @@
 
 import argparse
 import datetime
+import textwrap
 from typing import Any
 
 from modelset.cli.models import draw_header, draw_statuses
 from modelset.cli.options import add_selection, settings_of, wishes_of
-from modelset.cli.screen import Screen, say
+from modelset.cli.screen import WIDTH, Screen, say
 from modelset.core.report import envelope, report_data
 from modelset.core.types import Report
 from modelset.core.words import size_text
@@ -47,9 +48,12 @@ def draw(screen: Screen, models: ModelSet, report: Report) -> None:
     draw_statuses(screen, models, report)
     screen.line()
     screen.line(f"  Total size: {size_text(report.total_bytes)}")
-    names = ", ".join(model.key for model in report.available)
-    if names:
-        screen.line(f"  Available: {len(report.available)} more models, see `modelset list`")
+    if report.available:
+        screen.line()
+        screen.line("  Available (modelset download KEY):")
+        names = ", ".join(model.key for model in report.available)
+        for line in textwrap.wrap(names, WIDTH - 4, break_on_hyphens=False):
+            screen.line(f"    {line}")
     screen.line()
     screen.title("SUMMARY")
     present = [status for status in report.statuses if status.presence == "present"]

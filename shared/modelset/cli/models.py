@@ -36,7 +36,7 @@ def draw_statuses(screen: Screen, models: ModelSet, report: Report) -> None:
 
 
 def draw_outcomes(screen: Screen, models: ModelSet, report: Report) -> None:
-    """One row a model, by category, with what to do about each that failed."""
+    """One row a model, by category, and what to do about those that failed."""
     shown = [outcome.model for outcome in report.outcomes]
     for category, rows in group_by_category(shown, models.catalog.categories):
         screen.line()
@@ -46,9 +46,17 @@ def draw_outcomes(screen: Screen, models: ModelSet, report: Report) -> None:
             failed: Mark = "bad" if outcome.tier == "critical" else "warn"
             mark: Mark = "ok" if outcome.failure is None else failed
             screen.row(mark, outcome.model.name, outcome_words(outcome))
-            if outcome.failure is not None and outcome.failure.hint:
-                screen.line(f"      hint: {outcome.failure.hint}")
     draw_left_out(screen, report)
+    draw_hints(screen, report)
+
+
+def draw_hints(screen: Screen, report: Report) -> None:
+    """What mends the failures, each advice once."""
+    hints = [outcome.failure.hint for outcome in report.outcomes if outcome.failure is not None]
+    if any(hints):
+        screen.line()
+        for hint in dict.fromkeys(hint for hint in hints if hint):
+            screen.line(f"  hint: {hint}")
 
 
 def draw_left_out(screen: Screen, report: Report) -> None:

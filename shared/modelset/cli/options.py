@@ -1,13 +1,12 @@
 """The options that commands share, and what they mean to the settings and the selection."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from modelset.core.errors import ModelSetError
 from modelset.core.select import Wishes
-from modelset.settings import Settings, find_project, load_settings
+from modelset.settings import Settings, find_project, load_settings, process_environ
 
 _SETTINGS = ("hf_token", "hf_token_file", "max_workers", "timeout")
 
@@ -85,4 +84,4 @@ def settings_of(options: argparse.Namespace) -> Settings:
         return load_settings(flags, project=project)
     from modelset.demo.session import demo_environ
 
-    return load_settings(flags, demo_environ(project, os.environ), project)
+    return load_settings(flags, demo_environ(project, process_environ()), project)

@@ -1,18 +1,24 @@
 """modelset plan: what a download would do, and why; moves nothing."""
 
 import argparse
+from collections.abc import Mapping
 
 from modelset.cli.download import session, terms_of
-from modelset.cli.models import disk_words
+from modelset.cli.models import disk_words, draw_hints
 from modelset.cli.options import add_download, add_selection, wishes_of
 from modelset.cli.progress import make_progress
 from modelset.cli.screen import Screen
+from modelset.core.errors import KINDS, exit_code_of
+from modelset.core.plan import SPARE_BYTES
 from modelset.core.report import envelope, model_data, report_data
-from modelset.core.types import Report, Selection
+from modelset.core.types import Choice, Failure, Report, Selection
 from modelset.core.words import size_text
 from modelset.engine.guard import Stop
 from modelset.model_set import ModelSet
 from modelset.store.files import free_bytes
+
+EXIT_NETWORK = KINDS["network-unreachable"].exit_code
+EXIT_DISK = KINDS["disk-full"].exit_code
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -29,49 +35,80 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
         progress = make_progress(quiet=options.quiet or options.json)
         report = models.download(wishes_of(options), terms_of(options, settings), progress)
         progress.close()
-    draw(screen, models, models.select(wishes_of(options)), report)
-    return report.exit_code
+    return draw(screen, models, models.select(wishes_of(options)), report)
 
 
-def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report) -> None:
-    """Selected, compatible, incompatible; then what it needs and what is free."""
-    left = {status.model.key: status for status in report.statuses}
-    ended = {outcome.model.key: outcome for outcome in report.outcomes}
-    screen.title("PLAN")
-    rows = []
-    for choice in selection.choices:
-        key = choice.model.key
-        outcome, status = ended.get(key), left.get(key)
-        if status is not None:
-            need = size_text(max(status.bytes_want - status.bytes_have, 0))
-        else:
-            failed = outcome is not None and outcome.failure is not None
-            need = outcome.failure.code if failed and outcome and outcome.failure else "ready"
-        rows.append([key, choice.tier, need, choice.why, choice.model.licence])
-    screen.line("  Compatible and selected")
-    screen.table(["model", "tier", "need", "why", "licence"], rows)
-    for outcome in report.outcomes:
-        if outcome.failure is not None:
-            screen.row("bad", outcome.failure.message)
-            screen.line(f"      hint: {outcome.failure.hint}")
-    others = [model for model in models.compatible() if model.key not in {row[0] for row in rows}]
-    screen.line("  Compatible, not selected")
-    screen.line("    " + (", ".join(model.key for model in others) or "-"))
-    screen.line("  Incompatible")
-    for row in models.incompatible():
-        screen.line(f"    {row.model.key}: {row.why}")
-    to_come = sum(max(status.bytes_want - status.bytes_have, 0) for status in report.statuses)
+def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report) -> int:
+    """Selected, compatible, incompatible; what it needs and what is free. Returns the exit code:
+    0, or what a download would refuse to begin for.
+    """
+    failures = {
+        outcome.model.key: outcome.failure
+        for outcome in report.outcomes
+        if outcome.failure is not None
+    }
+    needs = _needs(selection, report, failures)
+    selected = {choice.model.key for choice in selection.choices}
+    others = [model.key for model in models.compatible() if model.key not in selected]
+    incompatible = models.incompatible()
     free = free_bytes(models.settings.models_root)
+    screen.title("PLAN")
+    screen.line("  Compatible and selected")
+    screen.table(
+        ["model", "tier", "need", "why", "licence"],
+        [
+            [choice.model.key, choice.tier, *_row(choice, needs, failures)]
+            for choice in selection.choices
+        ],
+    )
+    draw_hints(screen, report)
+    screen.line("  Compatible, not selected")
+    screen.line(f"    {', '.join(others) or '-'}")
+    screen.line("  Incompatible")
+    for row in incompatible:
+        screen.line(f"    {row.model.key}: {row.why}")
     screen.line()
-    screen.line(f"  {size_text(to_come)} to fetch, {disk_words(models.settings, free)}")
+    about = "about " if failures else ""
+    to_come = sum(needs.values())
+    screen.line(f"  {about}{size_text(to_come)} to fetch, {disk_words(models.settings, free)}")
+    code = _exit_code(failures, to_come, free)
     data = report_data(report) | {
         "selected": [
             {**model_data(choice.model), "tier": choice.tier, "why": choice.why}
             for choice in selection.choices
         ],
-        "compatible": [model.key for model in others],
-        "incompatible": [{"key": row.model.key, "why": row.why} for row in models.incompatible()],
+        "compatible": others,
+        "incompatible": [{"key": row.model.key, "why": row.why} for row in incompatible],
         "bytes_to_move": to_come,
         "free_bytes": free,
     }
-    screen.document(envelope("plan", report.exit_code, data))
+    screen.document(envelope("plan", code, data))
+    return code
+
+
+def _needs(selection: Selection, report: Report, failures: Mapping[str, Failure]) -> dict[str, int]:
+    """Bytes to come of each model; where the source did not answer, the catalog's figure."""
+    known = {
+        status.model.key: max(status.bytes_want - status.bytes_have, 0)
+        for status in report.statuses
+    }
+    stated = {choice.model.key: choice.model.size_bytes for choice in selection.choices}
+    return known | {key: stated[key] for key in failures if key in stated}
+
+
+def _row(
+    choice: Choice, needs: Mapping[str, int], failures: Mapping[str, Failure]
+) -> tuple[str, str, str]:
+    key = choice.model.key
+    need = size_text(needs[key]) if key in needs else "ready"
+    failure = failures.get(key)
+    why = choice.why if failure is None else f"{choice.why}; {failure.code}: {failure.message}"
+    return (f"about {need}" if failure else need), why, choice.model.licence
+
+
+def _exit_code(failures: Mapping[str, Failure], to_come: int, free: int) -> int:
+    """Without a network a plan still holds, so its absence alone is no failure."""
+    codes = {exit_code_of(failure) for failure in failures.values()} - {EXIT_NETWORK}
+    if to_come + SPARE_BYTES > free:
+        codes.add(EXIT_DISK)
+    return min(codes, default=0)

@@ -66,7 +66,7 @@ class Lines:
         elif isinstance(event, Moved):
             self._running[event.key].have += event.delta
         elif isinstance(event, Retrying):
-            self._say(event.key, f"retry {event.attempt}: {event.failure.message}")
+            self._say(event.key, retry_words(event))
         elif isinstance(event, Ended):
             self._running.pop(event.outcome.model.key, None)
             self._say(event.outcome.model.key, ended_words(event))
@@ -105,7 +105,7 @@ class Bars:
             self._bars[event.key].update(event.delta)
             self._total.update(event.delta)
         elif isinstance(event, Retrying):
-            self._tqdm.write(f"  retry {event.failure.message}", file=sys.stderr)
+            self._tqdm.write(f"  {event.key}: {retry_words(event)}", file=sys.stderr)
         elif isinstance(event, Ended):
             bar = self._bars.pop(event.outcome.model.key, None)
             if bar is not None:
@@ -134,11 +134,16 @@ class Bars:
         )
 
 
+def retry_words(event: Retrying) -> str:
+    """Why and when a try is repeated."""
+    return f"{event.failure.code}, try {event.attempt + 1} in {time_text(event.delay_s)}"
+
+
 def ended_words(event: Ended) -> str:
-    """How a model ended, in a few words."""
+    """How a model ended, in a few words; the results say a failure in full, and once."""
     outcome = event.outcome
     if outcome.failure is not None:
-        return f"{outcome.result} {outcome.failure.code}: {outcome.failure.message}"
+        return f"{outcome.result}: {outcome.failure.code}"
     if outcome.result == "ready":
         return "ready"
     reused = f", {size_text(outcome.bytes_reused)} reused" if outcome.bytes_reused else ""

@@ -3,14 +3,13 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from string import Formatter
-from typing import Final, Literal, Self, get_args
+from typing import Final, Literal, get_args
 
+from modelset.core.profile import GB, Gpu, Profile, Vendor, capability_text
 from modelset.core.reading import Version, read_value
 
-Vendor = Literal["amd", "nvidia"]
 Device = Literal["cpu", "cuda"]
 # The multilingual names of `faster_whisper.utils._MODELS`, faster-whisper 1.2.1.
 Whisper = Literal[
@@ -24,69 +23,9 @@ ComputeType = Literal[
 ]  # fmt: skip
 CPU_TYPES: Final = get_args(ComputeType)[:4]
 
-SCHEMA_VERSION: Final = 1
-GB: Final = 2**30
 
 _CARD_WORDS: Final = frozenset({"compute_capability", "gpu_driver", "gpu_memory_gb", "gpu_name"})
 _WORDS: Final = _CARD_WORDS | {"cores", "cpu_name", "machine", "memory_gb"}
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One graphics card: memory in bytes, `compute_capability` as (major, minor) on NVIDIA."""
-
-    vendor: Vendor
-    name: str
-    memory_bytes: int
-    driver: str
-    compute_capability: Version | None
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What one machine is, as far as choosing models goes.
-
-    Sizes are bytes; `profiled_at` is ISO 8601 with its zone. Cores and memory are what this
-    process may use, so a container's limit counts. An Apple chip has no card of its own in
-    `gpus`: its memory is the machine's. `notes` are words for people.
-    """
-
-    schema_version: int
-    fingerprint: str
-    profiled_at: str
-    system: str
-    machine: str
-    python: str
-    cpu_name: str
-    cores_physical: int
-    cores_logical: int
-    cpu_flags: tuple[str, ...]
-    memory_bytes: int
-    disk_free_bytes: int
-    disk_path: str
-    gpus: tuple[Gpu, ...]
-    apple_silicon: bool
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """Return the profile as JSON-ready values; a compute capability becomes "8.6"."""
-        gpus = [asdict(gpu) | {"compute_capability": _capability(gpu)} for gpu in self.gpus]
-        lists = {"gpus": gpus, "cpu_flags": list(self.cpu_flags), "notes": list(self.notes)}
-        return asdict(self) | lists
-
-    @classmethod
-    def from_json(cls, data: object) -> Self:
-        """Return the profile that `to_json` wrote.
-
-        Raises ValueError, a line for each problem, for anything else and for another schema.
-        """
-        version = data.get("schema_version") if isinstance(data, Mapping) else SCHEMA_VERSION
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version must be {SCHEMA_VERSION}, not {version!r}")
-        profile: Self = read_value(cls, data)
-        if datetime.fromisoformat(profile.profiled_at).tzinfo is None:
-            raise ValueError(f"profiled_at must have a zone: {profile.profiled_at!r}")
-        return profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +186,7 @@ def _words(profile: Profile, card: Gpu | None) -> dict[str, str]:
         "cpu_name": profile.cpu_name,
         "machine": profile.machine,
         "memory_gb": _gigabytes(profile.memory_bytes),
-        "compute_capability": (card and _capability(card)) or "unknown",
+        "compute_capability": (card and capability_text(card)) or "unknown",
         "gpu_driver": (card and card.driver) or "unknown",
         "gpu_memory_gb": _gigabytes(card.memory_bytes if card else 0),
         "gpu_name": card.name if card else "none",
@@ -256,7 +195,3 @@ def _words(profile: Profile, card: Gpu | None) -> dict[str, str]:
 
 def _gigabytes(size: int) -> str:
     return f"{size / GB:.0f}" if size >= 10 * GB else f"{size / GB:.1f}".removesuffix(".0")
-
-
-def _capability(gpu: Gpu) -> str | None:
-    return ".".join(map(str, gpu.compute_capability)) if gpu.compute_capability else None

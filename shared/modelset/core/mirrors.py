@@ -1,7 +1,8 @@
 """Where a canonical address is really asked for, and which credential may go there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 from urllib.parse import urlsplit
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -23,6 +24,7 @@ class Mirror:
 
 
 Mirrors = Mapping[str, tuple[Mirror, ...]]
+_FLAGS = tuple(known.name for known in fields(Mirror) if known.name != "url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +90,38 @@ def hub_mirror(endpoint: str) -> Mirror:
     """
     secure = endpoint.startswith("https://") or is_loopback(endpoint)
     return Mirror(endpoint.rstrip("/") + "/", credentials=secure, allow_http=not secure, only=True)
+
+
+def parse_mirrors(tables: object, *, where: str) -> tuple[dict[str, tuple[Mirror, ...]], list[str]]:
+    """The mirrors that a configuration's `[mirrors]` describes, and every problem, in words."""
+    if not isinstance(tables, Mapping):
+        return {}, [f"{where}: [mirrors] should be a table"]
+    found: dict[str, tuple[Mirror, ...]] = {}
+    problems: list[str] = []
+    for prefix, rows in tables.items():
+        place = f'{where}: mirrors."{prefix}"'
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            problems.append(f"{place}: should be a list of tables")
+            continue
+        wrong = [f"{place}: {words}" for row in rows for words in _row_problems(row)]
+        if not prefix.endswith("/"):
+            wrong.append(f"{place}: a prefix ends with /")
+        if not wrong:
+            found[prefix] = tuple(Mirror(**row) for row in rows)
+        problems += wrong
+    return found, problems
+
+
+def _row_problems(row: Mapping[str, Any]) -> list[str]:
+    problems = [
+        f"{name} is not a field of a mirror" for name in row if name not in ("url", *_FLAGS)
+    ]
+    problems += [
+        f"{name} should be true or false"
+        for name in _FLAGS
+        if not isinstance(row.get(name, False), bool)
+    ]
+    url = row.get("url")
+    if not (isinstance(url, str) and url.startswith(("http://", "https://")) and url.endswith("/")):
+        problems.append("url should be an http address that ends with /")
+    return problems

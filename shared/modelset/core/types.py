@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Tier = Literal["critical", "optional", "available"]
@@ -238,10 +238,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a command found or did, ready to be drawn.
-
-    `total_bytes` counts each inode once, over all models.
-    """
+    """What a command found or did; `total_bytes` counts each inode once, over all models."""
 
     statuses: tuple[Status, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
@@ -249,4 +246,4 @@ class Report:
     available: tuple[Model, ...] = ()
     total_bytes: int = 0
     exit_code: int = 0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()

@@ -7,11 +7,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from modelset.settings import LIBRARY_VARIABLES
 from modelset.store.files import write_atomic
+from modelset.store.roots import LIBRARY_ROOTS
 
 # The token that the demo hub's gated models open for.
 TOKEN = "hf_demo"  # noqa: S105 - it opens nothing but the demo hub
+
+# What a demo must not see, so that it never writes into the user's own folders.
+_HIDDEN = frozenset(name for places in LIBRARY_ROOTS.values() for name, _ in places) | {
+    "HF_TOKEN",
+    "HF_TOKEN_PATH",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_ENDPOINT",
+}
 
 _CONFIG = """\
 # Written by the demo; its hub listens only while a demo runs.
@@ -36,7 +44,7 @@ def demo_environ(project: Path, environ: Mapping[str, str]) -> dict[str, str]:
     own = {
         name: value
         for name, value in environ.items()
-        if name not in LIBRARY_VARIABLES and not name.startswith(("MODELSET_", "IRENE_"))
+        if name not in _HIDDEN and not name.startswith(("MODELSET_", "IRENE_"))
     }
     return own | {
         "MODELSET_CONFIG": str(config),

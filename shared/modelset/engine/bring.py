@@ -12,6 +12,7 @@ from modelset.engine.fetch import fetch
 from modelset.engine.task import Task, Tell, Terms, World
 from modelset.store.inspect import inspect
 from modelset.store.place import place
+from modelset.store.roots import Roots
 
 
 def bring(task: Task, world: World, terms: Terms, tell: Tell) -> Task:
@@ -58,7 +59,7 @@ def _bring(
             guard=guard,
             moved=moved,
             on_retry=on_retry,
-            is_placed=lambda part=part: inspect(part, roots).presence() == "present",  # type: ignore[misc]
+            is_placed=lambda part=part: _is_placed(part, roots, guard),  # type: ignore[misc]
         )
         if verified is not None:
             try:
@@ -77,6 +78,13 @@ def _bring(
             "check whether another program changes these files, then run the command again",
         )
     return tuple(sums)
+
+
+def _is_placed(part: Layout, roots: Roots, guard: Guard) -> bool:
+    """Whether the bytes lie in their place; by digest, because a file of the right size may be
+    the very one that is to be replaced.
+    """
+    return inspect(part, roots, deep=True, pause=guard.check).presence() == "present"
 
 
 def _part(layout: Layout, artifact: Artifact) -> Layout:

@@ -56,6 +56,9 @@ def fetch(
         if is_placed():
             return None
         guard.sleep(_WAIT_S)
+    if is_placed():  # between our look and our claim, another process was done with it
+        partial.forget()
+        return None
     try:
         return _fetch(artifact, partial, places, guard, moved, on_retry)
     except BaseException:

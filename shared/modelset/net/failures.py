@@ -11,11 +11,15 @@ from modelset.core.errors import ModelSetError
 from modelset.core.ports import Response
 
 
+def host_of(url: str) -> str:
+    """The host and port of an address."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
 def public(url: str) -> str:
     """An address without what could be a secret: user, query and fragment."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    return f"{parts.scheme}://{host_of(url)}{parts.path}"
 
 
 _CODES: Mapping[int, tuple[str, str]] = {
@@ -33,6 +37,7 @@ _CODES: Mapping[int, tuple[str, str]] = {
     92: ("connection-lost", "the HTTP/2 stream broke"),  # CURLE_HTTP2_STREAM, unnamed in pycurl
     pycurl.E_UNSUPPORTED_PROTOCOL: ("address-refused", "the scheme is not allowed"),
 }
+_BEFORE_CONNECTION = ("network-unreachable", "connect-timeout", "tls-failed", "proxy-refused")
 _HINTS: Mapping[str, str] = {
     "network-unreachable": "check the network, or try the demo: ./scripts/bootstrap.sh --demo",
     "connect-timeout": "check the network or proxy, or try the demo: ./scripts/bootstrap.sh --demo",
@@ -45,7 +50,6 @@ _HINTS: Mapping[str, str] = {
 
 def translate(code: int, words: str, url: str, answered: bool) -> ModelSetError:
     """The ModelSetError for a libcurl code; `answered` tells a silent body from a silent start."""
-    where = public(url)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         # libcurl has one code for a silent connect and for a silent body.
         kind, text = ("stalled", "nothing comes any more") if answered else _silence(words)
@@ -53,7 +57,11 @@ def translate(code: int, words: str, url: str, answered: bool) -> ModelSetError:
         kind, text = _CODES.get(code, ("bad-response", "the transfer failed"))
     if re.search("CONNECT tunnel failed|from proxy after CONNECT", words):
         kind, text = "proxy-refused", "the proxy refuses"
-    return ModelSetError(kind, f"{where}: {text} ({words})", _HINTS.get(kind, ""))
+    # Before a connection stands, the host is all that matters; libcurl's words on a name that
+    # does not resolve say nothing more.
+    where = host_of(url) if kind in _BEFORE_CONNECTION else public(url)
+    said = "" if code == pycurl.E_COULDNT_RESOLVE_HOST else f" ({words})"
+    return ModelSetError(kind, f"{where}: {text}{said}", _HINTS.get(kind, ""))
 
 
 def _silence(words: str) -> tuple[str, str]:

@@ -12,9 +12,11 @@ from modelset.core.errors import ModelSetError
 from modelset.core.ports import Guard, Wheel
 
 _TICK_S = 0.1
-# `--isolated` still reads the machine-wide configuration; this leaves that aside too.
+# `--isolated` still reads the machine-wide configuration; this leaves that aside too. A proxy
+# elsewhere cannot reach an index on this machine.
 _BARE_PIP = (
     "import os, runpy; os.environ['PIP_CONFIG_FILE'] = os.devnull;"
+    " os.environ['no_proxy'] = os.environ.get('no_proxy', '') + ',127.0.0.1,localhost';"
     " runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 )
 

@@ -133,6 +133,8 @@ class _Transfer:
         curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
         curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
+        if is_loopback(self.url):
+            curl.setopt(pycurl.NOPROXY, "*")  # a proxy elsewhere cannot reach this machine
         if settings.ca_file:
             curl.setopt(pycurl.CAINFO, settings.ca_file)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelset.core.hardware import Gpu
+from modelset.core.profile import Gpu
 from modelset.probe.system import Nvml, System
 
 _NOT_SUPPORTED: Final = 3

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from modelset.core.hardware import GB, SCHEMA_VERSION, Profile
+from modelset.core.profile import GB, SCHEMA_VERSION, Profile
 from modelset.probe.cpu import describe_cpu, sysctl
 from modelset.probe.gpu import find_cards
 from modelset.probe.limits import cpu_limit, memory_limit

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 import platform
 import tempfile
@@ -13,18 +14,25 @@ from modelset.store.files import is_alive
 # After so long without a journal an owner on another machine counts as dead.
 FOREIGN_S = 120.0
 
+_claims = itertools.count()
+
+
+def owner() -> str:
+    """A new claim of the present process, for the name of a journal; its threads make several."""
+    return f"{_process()}-{next(_claims)}"
+
 
 @cache
-def owner() -> str:
-    """The present process, for the name of a journal."""
+def _process() -> str:
     pid = os.getpid()
     return f"{_machine()}-{pid}-{_started(pid)}"
 
 
 def _owner_of(journal: Path) -> tuple[str, int, int] | None:
-    host, _, rest = journal.name.split(".")[-2].partition("-")
-    pid, _, started = rest.partition("-")
-    return (host, int(pid), int(started)) if pid.isdigit() and started.isdigit() else None
+    words = journal.name.split(".")[-2].split("-")
+    if len(words) != 4 or not (words[1].isdigit() and words[2].isdigit()):
+        return None
+    return words[0], int(words[1]), int(words[2])
 
 
 def is_foreign(journal: Path) -> bool:

@@ -85,7 +85,7 @@ class Partial:
                 self.flush()
             self._file.close()
         if not self.kept:
-            self.forget()
+            self._drop()
             return
         with contextlib.suppress(OSError):
             os.rename(self._journal, self._journal.with_name(f"{self.path.stem}.free.json"))
@@ -107,10 +107,18 @@ class Partial:
         self.restart()
 
     def forget(self) -> None:
-        """Remove what is left of the partial file and of its claim."""
+        """The right bytes are in place: remove the claim, and wrong bytes set aside before."""
         self._file.close()
-        for path in (self.path, self._journal):
-            path.unlink(missing_ok=True)
+        self._drop()
+        aside = self.path.parent / "quarantine"
+        (aside / self.path.stem).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.rmdir()
+
+    def _drop(self) -> None:
+        if self._journal.exists():  # else the partial file is another process's by now
+            self.path.unlink(missing_ok=True)
+            self._journal.unlink(missing_ok=True)
 
 
 def claim(folder: Path, artifact: Artifact) -> Partial | None:

@@ -19,6 +19,16 @@ BELOW: Mapping[str, str] = {
     "downloads": "downloads",
 }
 
+# A library's own variables, and what lies below the folder that each names.
+LIBRARY_ROOTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "huggingface": (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")),
+    "torch": (("TORCH_HOME", "hub"),),
+    "whisper": (("WHISPER_CACHE_DIR", ""),),
+    "vosk": (("VOSK_MODEL_PATH", ""),),
+    "tts": (("TTS_HOME", "tts"),),
+    "ollama": (("OLLAMA_MODELS", ""),),
+    "nltk": (("NLTK_DATA", ""),),
+}
 Roots = Mapping[str, Path]
 
 
