@@ -2,16 +2,13 @@
 
 import contextlib
 import datetime
-import importlib.resources
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from modelset import __version__
 from modelset.core.catalog import Catalog, parse_catalog
-from modelset.core.events import Emit, ignore
 from modelset.core.hardware import Recommendation, Rule, capabilities, parse_rules, recommend
-from modelset.core.ports import Guard, Web
 from modelset.core.profile import Profile
 from modelset.core.report import check_exit_code
 from modelset.core.select import Wishes, available, select
@@ -22,8 +19,11 @@ from modelset.engine.lock import read_lock
 from modelset.probe.machine import load_or_profile
 from modelset.settings import Settings
 from modelset.sources import SOURCES, check_ref
+from modelset.store.catalog import catalog_texts, rules_text
 
 if TYPE_CHECKING:  # what loads a socket library must not be loaded for a check
+    from modelset.core.events import Emit
+    from modelset.core.ports import Guard, Web
     from modelset.engine.task import OnRetry, Terms, World
 
 
@@ -37,12 +37,7 @@ class ModelSet:
     @cached_property
     def catalog(self) -> Catalog:
         """The built-in tables and the user's own; raises ModelSetError `catalog-invalid`."""
-        folder = importlib.resources.files("modelset.catalog")
-        texts = {
-            entry.name: entry.read_text(encoding="utf-8")
-            for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-            if entry.name.endswith(".toml") and entry.name != "hardware.toml"
-        }
+        texts = catalog_texts()
         if self.settings.catalog_text:
             texts[str(self.settings.config)] = self.settings.catalog_text
         return parse_catalog(texts, check_ref=self._check_ref)
@@ -50,8 +45,7 @@ class ModelSet:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The hardware rules."""
-        file = importlib.resources.files("modelset.catalog").joinpath("hardware.toml")
-        return parse_rules(file.read_text(encoding="utf-8"))
+        return parse_rules(rules_text())
 
     @cached_property
     def profile(self) -> Profile:
@@ -111,11 +105,12 @@ class ModelSet:
             exit_code=check_exit_code(statuses, strict=strict),
         )
 
-    def download(self, wishes: Wishes, terms: "Terms", emit: Emit = ignore) -> Report:
+    def download(self, wishes: Wishes, terms: "Terms", emit: "Emit | None" = None) -> Report:
         """Bring what is missing; raises ModelSetError for what concerns the run as a whole."""
+        from modelset.core.events import ignore
         from modelset.engine.download import Download  # check must not load a socket library
 
-        with self._world(emit) as world:
+        with self._world(emit or ignore) as world:
             return Download(world, terms).run(self.select(wishes))
 
     def _look(self, wishes: Wishes, *, deep: bool) -> tuple[Selection, list[Seen]]:
@@ -124,7 +119,7 @@ class ModelSet:
         return selection, self._inspector.look(selection.choices, lock, deep=deep)
 
     @contextlib.contextmanager
-    def _world(self, emit: Emit) -> Iterator["World"]:
+    def _world(self, emit: "Emit") -> Iterator["World"]:
         import certifi
 
         from modelset.engine.fetch import Places
@@ -144,7 +139,7 @@ class ModelSet:
         )
         index = PipIndex(own.index_url, own.ca_file)
 
-        def make_web(guard: Guard, on_retry: "OnRetry") -> Web:
+        def make_web(guard: "Guard", on_retry: "OnRetry") -> "Web":
             return HttpWeb(
                 wire,
                 guard,

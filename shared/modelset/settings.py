@@ -14,7 +14,7 @@ from typing import Any
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirror, hub_mirror, parse_mirrors
-from modelset.store.files import read_text
+from modelset.store.files import is_there, read_text
 from modelset.store.roots import BELOW, LIBRARY_ROOTS, roots_below
 
 HUB = "https://huggingface.co"
@@ -62,11 +62,11 @@ def find_project() -> Path:
     a modelset.toml or a lock, else the present folder.
     """
     source_root = Path(__file__).resolve().parent.parent
-    if source_root.name == "shared" and (source_root.parent / "scripts").is_dir():
+    if source_root.name == "shared" and is_there(source_root.parent / "scripts"):
         return source_root.parent
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / "modelset.toml").exists() or (folder / "models.lock.json").exists():
+        if is_there(folder / "modelset.toml") or is_there(folder / "models.lock.json"):
             return folder
     return here
 

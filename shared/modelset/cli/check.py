@@ -7,14 +7,14 @@ from typing import Any
 
 from modelset.cli.models import draw_header, draw_statuses
 from modelset.cli.options import add_selection, settings_of, wishes_of
-from modelset.cli.screen import WIDTH, Screen, say
+from modelset.cli.screen import WIDTH, Screen, say, say_error
 from modelset.core.report import envelope, report_data
 from modelset.core.types import Report
 from modelset.core.words import size_text
 from modelset.engine.guard import Stop
 from modelset.model_set import ModelSet
 from modelset.settings import Settings
-from modelset.store.files import write_json
+from modelset.store.files import is_there, write_json
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Check, draw, and return the exit code."""
     settings = settings_of(options)
-    if not options.demo and not settings.lock.exists() and _has_demo(settings):
+    if not options.demo and not is_there(settings.lock) and _has_demo(settings):
         say("note: nothing is locked yet, so this shows the demo set in out/demo")
         options.demo = True
         settings = settings_of(options)
@@ -41,7 +41,10 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
 
 
 def draw(screen: Screen, models: ModelSet, report: Report) -> None:
-    """The screen of a check."""
+    """The screen of a check; with --quiet, only what makes it fail."""
+    if screen.quiet and report.exit_code:
+        bad = [status.model.key for status in report.statuses if status.presence != "present"]
+        say_error(f"not ready: {', '.join(bad)}", "run `modelset download`")
     screen.title("ML MODEL STATUS CHECK")
     draw_header(screen, models)
     screen.line(f"  Check time: {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M:%S}")
@@ -56,13 +59,12 @@ def draw(screen: Screen, models: ModelSet, report: Report) -> None:
             screen.line(f"    {line}")
     screen.line()
     screen.title("SUMMARY")
-    present = [status for status in report.statuses if status.presence == "present"]
-    missing = len(report.statuses) - len(present)
+    missing = [status.tier for status in report.statuses if status.presence != "present"]
     screen.line(f"  Total models checked: {len(report.statuses)}")
-    screen.row("ok", f"Cached/Installed: {len(present)}")
-    screen.row("ok" if not missing else "bad", f"Missing: {missing}")
+    screen.row("ok", f"Cached/Installed: {len(report.statuses) - len(missing)}")
+    screen.row("ok" if not missing else "bad", f"Missing: {len(missing)}")
     screen.line()
-    draw_verdict(screen, [status.tier for status in report.statuses if status not in present])
+    draw_verdict(screen, missing)
 
 
 def draw_verdict(screen: Screen, missing_tiers: list[Any]) -> None:
@@ -76,4 +78,4 @@ def draw_verdict(screen: Screen, missing_tiers: list[Any]) -> None:
 
 
 def _has_demo(settings: Settings) -> bool:
-    return (settings.project / "out" / "demo" / "models.lock.json").exists()
+    return is_there(settings.project / "out" / "demo" / "models.lock.json")

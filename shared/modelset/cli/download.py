@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from modelset.cli.models import draw_header, draw_outcomes
 from modelset.cli.options import add_download, add_selection, settings_of, wishes_of
 from modelset.cli.progress import make_progress
-from modelset.cli.screen import Screen
+from modelset.cli.screen import Screen, say_error
 from modelset.core.report import envelope, report_data
 from modelset.core.types import Report
 from modelset.core.words import size_text
@@ -76,7 +76,12 @@ def fetch(options: argparse.Namespace, screen: Screen, models: ModelSet) -> Repo
 
 
 def draw(screen: Screen, models: ModelSet, report: Report) -> None:
-    """The screen after a download."""
+    """The screen after a download; with --quiet, only what makes it fail."""
+    if screen.quiet:
+        for outcome in report.outcomes:
+            if outcome.failure is not None and outcome.tier == "critical":
+                say_error(outcome.failure.message, outcome.failure.hint)
+        return
     screen.title("DOWNLOAD RESULTS")
     draw_outcomes(screen, models, report)
     screen.line()

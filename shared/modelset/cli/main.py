@@ -75,17 +75,21 @@ class Command(Protocol):
 
 
 def _parser(arguments: Sequence[str]) -> tuple[Parser, dict[str, Command]]:
-    """The parser; only the asked command's module is imported, so that check starts fast."""
+    """The parser; only the asked command is declared and imported, so that check starts fast."""
     parser = Parser(prog="modelset", description=sys.modules["modelset"].__doc__)
     parser.add_argument("--version", action="version", version=f"modelset {__version__}")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=Parser
     )
     asked = next((word for word in arguments if not word.startswith("-")), "")
+    known = {word for name, (_, aliases, _) in COMMANDS.items() for word in (name, *aliases)}
     modules: dict[str, Command] = {}
     for name, (module, aliases, words) in COMMANDS.items():
+        is_asked = asked in (name, *aliases)
+        if asked in known and not is_asked:
+            continue
         command = commands.add_parser(name, aliases=aliases, help=words, description=words)
-        if asked in (name, *aliases):
+        if is_asked:
             modules[asked] = cast(Command, importlib.import_module(f"modelset.cli.{module}"))
             modules[asked].add_options(command)
             add_common(command)

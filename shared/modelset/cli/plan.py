@@ -11,7 +11,7 @@ from modelset.cli.screen import Screen
 from modelset.core.errors import KINDS, exit_code_of
 from modelset.core.plan import SPARE_BYTES
 from modelset.core.report import envelope, model_data, report_data
-from modelset.core.types import Choice, Failure, Report, Selection
+from modelset.core.types import Choice, Failure, LeftOut, Report, Selection
 from modelset.core.words import size_text
 from modelset.engine.guard import Stop
 from modelset.model_set import ModelSet
@@ -62,12 +62,7 @@ def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report)
         ],
     )
     draw_hints(screen, report)
-    screen.line("  Compatible, not selected")
-    screen.line(f"    {', '.join(others) or '-'}")
-    screen.line("  Incompatible")
-    for row in incompatible:
-        screen.line(f"    {row.model.key}: {row.why}")
-    screen.line()
+    _draw_others(screen, others, incompatible)
     about = "about " if failures else ""
     to_come = sum(needs.values())
     screen.line(f"  {about}{size_text(to_come)} to fetch, {disk_words(models.settings, free)}")
@@ -84,6 +79,15 @@ def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report)
     }
     screen.document(envelope("plan", code, data))
     return code
+
+
+def _draw_others(screen: Screen, others: list[str], incompatible: tuple[LeftOut, ...]) -> None:
+    screen.line("  Compatible, not selected")
+    screen.line(f"    {', '.join(others) or '-'}")
+    screen.line("  Incompatible")
+    for row in incompatible:
+        screen.line(f"    {row.model.key}: {row.why}")
+    screen.line()
 
 
 def _needs(selection: Selection, report: Report, failures: Mapping[str, Failure]) -> dict[str, int]:

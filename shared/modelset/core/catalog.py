@@ -5,7 +5,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from reprlib import repr as short
 from typing import Any, Final
 
@@ -53,7 +52,7 @@ class Catalog:
             names = [*self.models, *self.aliases]
             # A name without its family is too far from its key for a likeness measure.
             close = [name for name in names if name.partition(":")[2] == key]
-            listed = ", ".join(f"`{name}`" for name in close or get_close_matches(key, names))
+            listed = ", ".join(f"`{name}`" for name in close or _close(key, names, 3))
             hint = f"closest: {listed}; " if listed else ""
             raise ModelSetError(
                 "unknown-model", f"unknown model: {key}", f"{hint}`modelset list` shows every model"
@@ -247,4 +246,10 @@ def _expected(wanted: type, value: object) -> str:
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:
-    return "".join(f"; did you mean `{name}`?" for name in get_close_matches(word, known, n=1))
+    return "".join(f"; did you mean `{name}`?" for name in _close(word, known, 1))
+
+
+def _close(word: str, known: Iterable[str], number: int) -> list[str]:
+    from difflib import get_close_matches  # here, because only a mistake needs it
+
+    return get_close_matches(word, known, n=number)

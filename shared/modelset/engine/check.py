@@ -1,15 +1,20 @@
 """Compares the lock with the disk: one status a model, without a single socket."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelset.core.lock import Lock, is_current
-from modelset.core.ports import Source
 from modelset.core.types import Choice, Layout, Pin, Status
 from modelset.store.inspect import Findings, Inode, inspect, trace
 from modelset.store.partial import bytes_here
 from modelset.store.roots import Roots
+
+if TYPE_CHECKING:  # a check must start fast
+    from modelset.core.ports import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
 """The kinds of places models come from, one file each."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from modelset.core.ports import Source
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from modelset.sources import huggingface, url, wheel
+
+if TYPE_CHECKING:  # a check must start fast
+    from modelset.core.ports import Source
 
 SOURCES: Mapping[str, Source] = {
     "huggingface": huggingface.SOURCE,

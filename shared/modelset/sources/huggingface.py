@@ -4,17 +4,20 @@ Protocol and layout: the Hub's HTTP contract as huggingface_hub 2.4 speaks it, a
 `blobs`, `snapshots` and `refs`.
 """
 
-import hashlib
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modelset.core.errors import ModelSetError
-from modelset.core.ports import Source, Web
 from modelset.core.types import Artifact, Layout, Link, Model, Pin, PutFile, PutText, check_name
+
+if TYPE_CHECKING:  # a check must start fast
+    from modelset.core.ports import Source, Web
 
 HUB = "https://huggingface.co"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -39,6 +42,7 @@ class HuggingFace:
                 for row in rows
                 if row["type"] == "file" and _is_wanted(row["path"], model.ref)
             )
+            _refuse_twins(artifacts)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelSetError(
                 "bad-response", f"{model.key}: the Hub's file list of {repo} is odd: {error}"
@@ -121,6 +125,12 @@ class HuggingFace:
         ]
         if not _REPO.fullmatch(str(ref.get("repo", ""))):
             problems.append("ref.repo: should be `owner/name`")
+        problems += [
+            f"ref.{name}: {words}"
+            for name in ("revision", "refs")
+            if name in ref and _is_kind(ref[name], _FIELDS[name])
+            for words in _unsafe(ref[name])
+        ]
         return problems
 
 
@@ -128,6 +138,17 @@ def _is_kind(value: object, kind: type) -> bool:
     if not isinstance(value, kind):
         return False
     return not isinstance(value, list) or all(isinstance(item, str) for item in value)
+
+
+def _unsafe(value: object) -> list[str]:
+    """Problems of names that become file names in the cache's `refs`."""
+    problems = []
+    for name in value if isinstance(value, list) else [value]:
+        try:
+            check_name(str(name))
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _patterns(ref: Mapping[str, object], name: str) -> list[str]:
@@ -156,11 +177,18 @@ def _require(model: Model, artifacts: tuple[Artifact, ...]) -> None:
         )
 
 
+def _refuse_twins(artifacts: tuple[Artifact, ...]) -> None:
+    if len({artifact.name for artifact in artifacts}) < len(artifacts):
+        raise ValueError("a file is listed twice")
+
+
 def _artifact(repo: str, commit: str, row: Mapping[str, Any]) -> Artifact:
-    path = check_name(str(row["path"]))
     large = row.get("lfs")
     digest = f"sha256:{large['oid']}" if large else f"git-sha1:{row['oid']}"
-    size = int(large["size"] if large else row["size"])
+    path, size = row["path"], (large or row)["size"]
+    if not isinstance(path, str) or type(size) is not int:
+        raise TypeError(f"path {path!r} of size {size!r}")
+    check_name(path)
     return Artifact(path, f"{HUB}/{repo}/resolve/{commit}/{quote(path)}", size, digest)
 
 
@@ -182,6 +210,8 @@ def _tree(pin: Pin) -> str:
 def _tree_row(artifact: Artifact) -> dict[str, object]:
     if artifact.digest.startswith("git-sha1:"):
         return {"size": artifact.size, "blob_id": artifact.hex}
+    import hashlib  # here, because most checks need no tree and must start fast
+
     # Git itself holds a pointer of three lines in place of a large file.
     pointer = (
         "version https://git-lfs.github.com/spec/v1\n"

@@ -1,9 +1,11 @@
 """Models that are one file at a plain address with a known digest."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from modelset.core.errors import ModelSetError
-from modelset.core.ports import Source, Web
 from modelset.core.types import (
     Artifact,
     Layout,
@@ -13,6 +15,9 @@ from modelset.core.types import (
     check_digest,
     check_name,
 )
+
+if TYPE_CHECKING:  # a check must start fast
+    from modelset.core.ports import Source, Web
 
 _TEXTS = ("url", "digest", "root", "path")
 
@@ -53,11 +58,10 @@ class UrlSource:
             for name in _TEXTS
             if not isinstance(ref.get(name), str)
         ]
-        if problems:
-            return problems
         for name, check in (("digest", check_digest), ("path", check_name)):
             try:
-                check(str(ref[name]))
+                if isinstance(ref.get(name), str):
+                    check(str(ref[name]))
             except ValueError as error:
                 problems.append(f"ref.{name}: {error}")
         size = ref.get("size", 0)

@@ -4,15 +4,20 @@
 the spacy-models repository publishes one for each of its packages.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from modelset.core.errors import ModelSetError
-from modelset.core.ports import Source, Web
 from modelset.core.types import Artifact, InstallWheel, Layout, Model, Pin
 
-_NAME = re.compile(r"([\w.]+)-([\w.+!]+)(-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl")
+if TYPE_CHECKING:  # a check must start fast
+    from modelset.core.ports import Source, Web
+
+_NAME = re.compile(r"(\w[\w.]*)-(\w[\w.+!]*)(-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl")
 _FIELDS = ("requirement", "url", "meta")
 
 
@@ -34,6 +39,7 @@ class WheelSource:
                 )
             digest, version = f"sha256:{checksum}", _parse(_file_name(url))[1]
         try:
+            _parse(_file_name(url))
             artifact = Artifact(_file_name(url), url, web.get_size(url), digest)
         except ValueError as error:
             raise ModelSetError("bad-response", f"{model.key}: {error}") from error
@@ -42,7 +48,10 @@ class WheelSource:
     def layout(self, pin: Pin) -> Layout:
         """The wheel, unpacked into site-packages."""
         (artifact,) = pin.artifacts
-        name, version = _parse(artifact.name)
+        try:
+            name, version = _parse(artifact.name)
+        except ValueError as error:
+            raise ModelSetError("wheel-invalid", f"{pin.key}: {error}") from error
         info = f"{name}-{version}.dist-info"
         return Layout("site-packages", (InstallWheel(artifact, name, version),), info)
 
@@ -83,7 +92,7 @@ def _file_name(url: str) -> str:
 def _parse(file_name: str) -> tuple[str, str]:
     found = _NAME.fullmatch(file_name)
     if found is None:
-        raise ModelSetError("wheel-invalid", f"{file_name} is not the name of a wheel")
+        raise ValueError(f"{file_name!r} is not the name of a wheel")
     return found[1], found[2]
 
 

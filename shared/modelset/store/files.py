@@ -2,10 +2,8 @@
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -53,6 +51,8 @@ def translate(error: OSError, action: str, path: Path | str) -> ModelSetError:
 
 def hasher_for(artifact: Artifact) -> Hasher:
     """A hasher for the artifact's digest; git's kind hashes a header with the size first."""
+    import hashlib  # here and below, because a quick check must start fast
+
     algorithm = artifact.digest.partition(":")[0]
     if algorithm == "git-sha1":
         return hashlib.sha1(b"blob %d\0" % artifact.size, usedforsecurity=False)
@@ -120,6 +120,8 @@ def move(source: Path, target: Path) -> None:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
+            import shutil
+
             _sweep(target)
             temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
             with open(source, "rb") as reading, open(temporary, "wb") as writing:
@@ -129,6 +131,11 @@ def move(source: Path, target: Path) -> None:
             os.replace(temporary, target)
             source.unlink()
         sync_folder(target.parent)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or a folder of this name."""
+    return path.exists()
 
 
 def is_inside(folder: Path, path: Path) -> bool:
@@ -151,6 +158,8 @@ def volume_of(path: Path) -> int:
 
 def free_bytes(path: Path) -> int:
     """Bytes that this user may still write to the path's volume."""
+    import shutil
+
     return shutil.disk_usage(existing_parent(path)).free
 
 

@@ -1,7 +1,5 @@
 """What the disk holds of a layout: presence and size at once, digests with `deep`."""
 
-import csv
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -163,6 +161,8 @@ def trace(root: Path, pattern: str) -> str:
 
 def record_rows(path: str) -> Iterator[Recorded]:
     """The files with a digest that a RECORD lists; nothing when it is missing or not readable."""
+    import csv  # here and below, because a check without wheels must not pay for it
+
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             rows = list(csv.reader(stream))
@@ -176,6 +176,7 @@ def record_rows(path: str) -> Iterator[Recorded]:
 def record_digest(path: str) -> str:
     """A file's sha256 as a RECORD writes it."""
     import base64
+    import hashlib
 
     hasher = hashlib.sha256()
     try:

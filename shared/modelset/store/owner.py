@@ -1,11 +1,8 @@
 """Who owns a partial file: a process named by machine, number and start in a journal's name."""
 
 import contextlib
-import hashlib
 import itertools
 import os
-import platform
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -58,6 +55,8 @@ def is_busy(journal: Path) -> bool:
 
 def _file_clock(folder: Path) -> float:
     """The time by the clock that stamps files here: on a shared store, the server's."""
+    import tempfile  # here and below, because a check only counts and must start fast
+
     with tempfile.TemporaryFile(dir=folder) as stream:
         return os.fstat(stream.fileno()).st_mtime
 
@@ -65,6 +64,9 @@ def _file_clock(folder: Path) -> float:
 @cache
 def _machine() -> str:
     """A name for this machine and boot, and for the container that numbers the processes."""
+    import hashlib
+    import platform
+
     words = [platform.node()]
     with contextlib.suppress(OSError):
         words.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
