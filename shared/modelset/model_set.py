@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelset import __version__
 from modelset.core.catalog import Catalog, parse_catalog
+from modelset.core.errors import ModelSetError
 from modelset.core.hardware import Recommendation, Rule, capabilities, parse_rules, recommend
 from modelset.core.profile import Profile
 from modelset.core.report import check_exit_code
@@ -65,9 +66,9 @@ class ModelSet:
     def select(self, wishes: Wishes) -> Selection:
         """The models that are wanted here; raises ModelSetError `unknown-model` or `usage`."""
         can = capabilities(self.profile) | ({"hf-token"} if self.settings.token else set())
-        advice = self.recommendation
+        catalog, advice = self.catalog, self.recommendation
         return select(
-            self.catalog,
+            catalog,
             wishes,
             capabilities=frozenset(can),
             recommended_whisper=advice.whisper,
@@ -94,6 +95,9 @@ class ModelSet:
         """What is on the disk, without a single socket; raises ModelSetError."""
         selection, seen = self._look(wishes, deep=deep)
         statuses = tuple(one.status for one in seen)
+        corrupt = [one.model.key for one in statuses if one.presence == "corrupt"]
+        if corrupt:
+            self._distrust(corrupt)
         barred = {row.model.key for row in self.incompatible()}
         return Report(
             statuses=statuses,
@@ -117,6 +121,13 @@ class ModelSet:
         selection = self.select(wishes)
         lock = read_lock(self.settings.lock)
         return selection, self._inspector.look(selection.choices, lock, deep=deep)
+
+    def _distrust(self, keys: list[str]) -> None:
+        """Make the next download read what a check found corrupt, whatever the registry says."""
+        from modelset.store.registry import forget
+
+        with contextlib.suppress(ModelSetError):  # a read-only machine can still be checked
+            forget(self.settings.roots["registry"], keys)
 
     @contextlib.contextmanager
     def _world(self, emit: "Emit") -> Iterator["World"]:

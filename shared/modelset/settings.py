@@ -7,17 +7,21 @@ import contextlib
 import os
 import sysconfig
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirror, hub_mirror, parse_mirrors
+from modelset.core.values import dataclass, field
+from modelset.lookup import Lookup
 from modelset.store.files import is_there, read_text
 from modelset.store.roots import BELOW, LIBRARY_ROOTS, roots_below
 
 HUB = "https://huggingface.co"
+
+# What else modelset.toml may hold: mirrors, and the tables that belong to the catalog.
+_SECTIONS = ("mirrors", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,14 @@ def load_settings(
     `flags` holds what the command line said, without the flags that were not given.
     """
     home = project or find_project()
-    asked = _Asked(flags, environ)
+    asked = Lookup(flags, environ)
     config = asked.path("config", ("MODELSET_CONFIG",), home / "modelset.toml")
     text = read_text(config)
     if text is None and asked.origins["config"] != "default":
         raise ModelSetError("config-invalid", f"{config} does not exist", "check MODELSET_CONFIG")
-    asked.document = _parse(text or "", config)
+    asked.read(_parse(text or "", config), config)
     settings = _settings(asked, home, config, text or "")
+    asked.refuse_unknown(_SECTIONS)
     if asked.problems:
         raise ModelSetError(
             "config-invalid",
@@ -97,11 +102,11 @@ def load_settings(
     return settings
 
 
-def _settings(asked: "_Asked", home: Path, config: Path, text: str) -> Settings:
+def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
     models_root = asked.path(
         "models_root", ("MODELSET_MODELS_ROOT", "IRENE_MODELS_ROOT"), home / ".cache", "paths"
     )
-    mirrors, problems = parse_mirrors(asked.document.get("mirrors", {}), where="modelset.toml")
+    mirrors, problems = parse_mirrors(asked.document.get("mirrors", {}), where=config.name)
     asked.problems += problems
     endpoint = asked.environ.get("HF_ENDPOINT", "").rstrip("/")
     if endpoint and endpoint != HUB:
@@ -133,70 +138,16 @@ def _settings(asked: "_Asked", home: Path, config: Path, text: str) -> Settings:
     )
 
 
-class _Asked:
-    """Looks one setting up after the other, and remembers where each was found."""
-
-    def __init__(self, flags: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-        self.flags, self.environ = flags, environ
-        self.document: Mapping[str, Any] = {}
-        self.origins: dict[str, str] = {}
-        self.problems: list[str] = []
-
-    def find(self, name: str, variables: tuple[str, ...], section: str) -> Any:
-        """The value that wins, or None; notes its origin."""
-        if name in self.flags:
-            self.origins[name] = "--" + name.replace("_", "-")
-            return self.flags[name]
-        for variable in variables:
-            if self.environ.get(variable):
-                self.origins[name] = variable
-                return self.environ[variable]
-        table = self.document.get(section, {})
-        if isinstance(table, Mapping) and name in table:
-            self.origins[name] = "modelset.toml"
-            return table[name]
-        self.origins[name] = "default"
-        return None
-
-    def path(self, name: str, variables: tuple[str, ...], default: Path, section: str = "") -> Path:
-        """A folder or file; `~` and relative paths count from the user and from here."""
-        value = self.find(name, variables, section)
-        return default if value is None else Path(os.path.abspath(Path(str(value)).expanduser()))
-
-    def text(self, name: str, variables: tuple[str, ...], default: str) -> str:
-        """A text of the section [download]."""
-        value = self.find(name, variables, "download")
-        return default if value is None else str(value)
-
-    def number(
-        self, name: str, variables: tuple[str, ...], default: Any, kind: Callable[[Any], Any]
-    ) -> Any:
-        """A number above 0 of the section [download]."""
-        value = self.find(name, variables, "download")
-        if value is None:
-            return default
-        try:
-            number = kind(value)
-        except (TypeError, ValueError):
-            number = 0
-        if not 0 < number < 1e9:
-            self.problems.append(
-                f"{self.origins[name]}: {name} = {value!r} is not a number above 0"
-            )
-            return default
-        return number
-
-
 def _parse(text: str, config: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # besides its own, `int` raises too
         raise ModelSetError(
             "config-invalid", f"{config}: {error}", "mend the TOML syntax there"
         ) from error
 
 
-def _roots(asked: _Asked, models_root: Path) -> dict[str, Path]:
+def _roots(asked: Lookup, models_root: Path) -> dict[str, Path]:
     own: dict[str, Path] = {}
     for root, places in LIBRARY_ROOTS.items():
         for variable, below in places:
@@ -220,7 +171,7 @@ def _roots(asked: _Asked, models_root: Path) -> dict[str, Path]:
     return roots_below(models_root, own)
 
 
-def _token(asked: _Asked, models_root: Path) -> str:
+def _token(asked: Lookup, models_root: Path) -> str:
     """The Hugging Face token: flag, file, environment, credentials, `hf auth login`'s file."""
     given = asked.find("hf_token", ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "")
     if given and "hf_token_file" not in asked.flags:

@@ -18,7 +18,7 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2] / "shared"
 if str(SOURCE_ROOT) not in sys.path:
     sys.path.insert(0, str(SOURCE_ROOT))
 
-from modelset.demo import DemoHub  # noqa: E402
+from modelset.demo.hub import DemoHub  # noqa: E402
 
 # Nothing of the machine's own settings reaches the programs that the tests run.
 _DROPPED = ("HF_", "HUGGINGFACE_", "PIP_", "XDG_", "TRANSFORMERS_", "PYTEST_")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from modelset.demo import DemoHub
+from modelset.demo.hub import DemoHub
 
 pytest.importorskip("huggingface_hub")
 

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from modelset.demo import DemoHub
 from modelset.demo.content import Content
+from modelset.demo.hub import DemoHub
 from modelset.demo.repos import build_repos
 
 Fetch = Callable[..., Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from modelset.demo import DemoHub
+from modelset.demo.hub import DemoHub
 
 Fetch = Callable[..., Any]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -145,17 +146,44 @@ def test_a_folder_that_cannot_be_made_costs_the_cache_and_not_the_profile(bench,
     assert load_or_profile(cache, tmp_path, system=bench.linux()).memory_bytes == 16 * GB
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
-)
-def test_a_folder_without_permission_costs_the_cache_and_not_the_profile(bench, cache, tmp_path):
-    cache.parent.mkdir()
-    cache.parent.chmod(0o500)
-    try:
-        assert load_or_profile(cache, tmp_path, system=bench.linux()).memory_bytes == 16 * GB
-        assert os.listdir(cache.parent) == []
-    finally:
-        cache.parent.chmod(0o700)
+# Root may write everywhere, so the child becomes an ordinary user once everything is imported.
+# Paths are relative, because that user may not walk down to the test's folder.
+ORDINARY = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[1:]
+from modelset.probe.machine import load_or_profile
+from tests.probe.conftest import Bench
+system = Bench(Path("machine")).linux()
+load_or_profile(Path("warm/cache.json"), Path("."), system=system)
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    open("out/probe", "w")
+except PermissionError:
+    profile = load_or_profile(Path("out/hardware_cache.json"), Path("."), system=system)
+    print(os.geteuid() != 0, profile.memory_bytes, os.listdir("out"))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has another kind of permissions")
+def test_a_folder_without_permission_costs_the_cache_and_not_the_profile(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "machine").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o555)
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", ORDINARY, str(root), str(root / "shared")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout == f"True {16 * GB} []\n", done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that even root cannot write")

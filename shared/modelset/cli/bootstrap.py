@@ -2,7 +2,7 @@
 
 import argparse
 
-from modelset.cli import check, download
+from modelset.cli import check, download, plan
 from modelset.cli.options import add_download, add_selection, wishes_of
 from modelset.cli.screen import Screen
 from modelset.core.report import envelope, report_data
@@ -27,11 +27,13 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
             f"  Machine: {profile.cpu_name}, {size_text(profile.memory_bytes)} memory,"
             f" {', '.join(gpu.name for gpu in profile.gpus) or 'no GPU'}"
         )
+        if options.dry_run:
+            return plan.run_in(models, options, screen)
         fetched = download.fetch(options, screen, models)
         download.draw(screen, models, fetched)
         done = envelope("download", fetched.exit_code, report_data(fetched))
         write_json(settings.out / "last_download.json", done)
-        if stop.code or options.dry_run:
+        if stop.code:
             screen.document(done)
             return fetched.exit_code
         checked = models.check(wishes_of(options))

@@ -2,7 +2,6 @@
 
 import argparse
 import datetime
-import textwrap
 from typing import Any
 
 from modelset.cli.models import draw_header, draw_statuses
@@ -45,6 +44,10 @@ def draw(screen: Screen, models: ModelSet, report: Report) -> None:
     if screen.quiet and report.exit_code:
         bad = [status.model.key for status in report.statuses if status.presence != "present"]
         say_error(f"not ready: {', '.join(bad)}", "run `modelset download`")
+    if screen.as_json:
+        return
+    import textwrap  # here, because a check for programs draws nothing and must start fast
+
     screen.title("ML MODEL STATUS CHECK")
     draw_header(screen, models)
     screen.line(f"  Check time: {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M:%S}")

@@ -26,6 +26,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Download, draw, and return the exit code."""
+    if options.dry_run:
+        from modelset.cli import plan
+
+        return plan.run(options, screen, stop)
     with session(options) as settings:
         models = ModelSet(settings, stop)
         report = fetch(options, screen, models)
@@ -62,6 +66,7 @@ def terms_of(options: argparse.Namespace, settings: Settings) -> Terms:
 def fetch(options: argparse.Namespace, screen: Screen, models: ModelSet) -> Report:
     """The headline, then the work, shown as it goes."""
     settings = models.settings
+    models.select(wishes_of(options))  # a wrong word is refused before anything is drawn
     screen.title("ML MODEL DOWNLOAD")
     draw_header(screen, models)
     screen.line(f"  Max parallel workers: {settings.max_workers}")

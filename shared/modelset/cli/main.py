@@ -79,7 +79,11 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, dict[str, Command]]:
     parser = Parser(prog="modelset", description=sys.modules["modelset"].__doc__)
     parser.add_argument("--version", action="version", version=f"modelset {__version__}")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=Parser
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        parser_class=Parser,
+        prog="modelset",  # argparse would load its formatter to find it out
     )
     asked = next((word for word in arguments if not word.startswith("-")), "")
     known = {word for name, (_, aliases, _) in COMMANDS.items() for word in (name, *aliases)}
@@ -88,7 +92,9 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, dict[str, Command]]:
         is_asked = asked in (name, *aliases)
         if asked in known and not is_asked:
             continue
-        command = commands.add_parser(name, aliases=aliases, help=words, description=words)
+        command = commands.add_parser(
+            name, aliases=aliases, help=words, description=words, allow_abbrev=False
+        )
         if is_asked:
             modules[asked] = cast(Command, importlib.import_module(f"modelset.cli.{module}"))
             modules[asked].add_options(command)

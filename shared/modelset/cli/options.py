@@ -14,9 +14,22 @@ _SETTINGS = ("hf_token", "hf_token_file", "max_workers", "timeout")
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints look like every other error."""
 
+    def __init__(self, **options: Any) -> None:
+        # argparse makes a formatter for each option; asking for the terminal's width is slow.
+        super().__init__(formatter_class=_narrow, **options)
+
+    def format_help(self) -> str:
+        """The help, as wide as the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
+
     def error(self, message: str) -> Any:
         """Raise `usage`, with the command that shows the right one."""
         raise ModelSetError("usage", message, f"see `{self.prog} --help`")
+
+
+def _narrow(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, width=80)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -31,11 +31,19 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Decide, draw, and return the exit code."""
     options.dry_run = True
     with session(options) as settings:
-        models = ModelSet(settings, stop)
-        progress = make_progress(quiet=options.quiet or options.json)
-        report = models.download(wishes_of(options), terms_of(options, settings), progress)
+        return run_in(ModelSet(settings, stop), options, screen)
+
+
+def run_in(models: ModelSet, options: argparse.Namespace, screen: Screen) -> int:
+    """Decide and draw within a session; returns the exit code."""
+    selection = models.select(wishes_of(options))
+    progress = make_progress(quiet=options.quiet or options.json)
+    try:
+        terms = terms_of(options, models.settings)
+        report = models.download(wishes_of(options), terms, progress)
+    finally:
         progress.close()
-    return draw(screen, models, models.select(wishes_of(options)), report)
+    return draw(screen, models, selection, report)
 
 
 def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report) -> int:

@@ -4,23 +4,16 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from reprlib import repr as short
 from typing import Any, Final
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import TIERS, Category, Model
+from modelset.core.values import dataclass
+from modelset.core.words import NEED_WORDS, close_to, suggestion
 
 _Documents = Mapping[str, Mapping[str, Any]]
 CheckRef = Callable[[str, Mapping[str, object]], list[str]]
-
-# What a machine or its user can have, and how its absence is said to people.
-NEED_WORDS: Final[Mapping[str, str]] = {
-    "apple-silicon": "needs Apple Silicon",
-    "cuda": "needs an NVIDIA GPU",
-    "rocm": "needs an AMD GPU",
-    "hf-token": "no Hugging Face token",
-}
 
 _FIELDS: Final = {
     "key": str, "category": str, "source": str, "ref": dict, "tier": str, "size_bytes": int,
@@ -50,9 +43,11 @@ class Catalog:
         model = self.models.get(self.aliases.get(key, key))
         if model is None:
             names = [*self.models, *self.aliases]
-            # A name without its family is too far from its key for a likeness measure.
-            close = [name for name in names if name.partition(":")[2] == key]
-            listed = ", ".join(f"`{name}`" for name in close or _close(key, names, 3))
+            # A name without its family is too far from any key, so names are compared with names.
+            bare = {name if ":" in key else name.partition(":")[2] for name in names}
+            alike = [key] if key in bare else close_to(key, bare, 3)
+            close = [name for name in names if name in alike or name.partition(":")[2] in alike]
+            listed = ", ".join(f"`{name}`" for name in close[:4])
             hint = f"closest: {listed}; " if listed else ""
             raise ModelSetError(
                 "unknown-model", f"unknown model: {key}", f"{hint}`modelset list` shows every model"
@@ -112,8 +107,8 @@ def parse_catalog(texts: Mapping[str, str], *, check_ref: CheckRef) -> Catalog:
     return Catalog(models, categories, aliases)
 
 
-def _load(texts: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    documents: dict[str, dict[str, Any]] = {}
+def _load(texts: Mapping[str, str]) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    documents: dict[str, Mapping[str, Any]] = {}
     problems: list[str] = []
     for file, text in texts.items():
         try:
@@ -134,7 +129,7 @@ def _header_problems(documents: _Documents) -> Iterator[str]:
             if field in _HEADER and not _is_a(value, _HEADER[field]):
                 yield f"{file}: {field}: {_expected(_HEADER[field], value)}"
             elif field not in (*_HEADER, "model"):
-                yield f"{file}: {field}: unknown field{_suggestion(field, _HEADER)}"
+                yield f"{file}: {field}: unknown field{suggestion(field, _HEADER)}"
         name = header.get("category")
         if isinstance(name, str) and declared.setdefault(name, file) != file:
             yield f"{file}: category: {name} is already declared in {declared[name]}"
@@ -163,7 +158,7 @@ def _table_problems(table: _Table, check_ref: CheckRef) -> Iterator[tuple[str, s
     for field, value in values.items():
         wanted = _FIELDS.get(field)
         if wanted is None:
-            yield field, f"unknown field{_suggestion(field, _FIELDS)}"
+            yield field, f"unknown field{suggestion(field, _FIELDS)}"
         elif not _is_a(value, wanted):
             yield field, _expected(wanted, value)
         else:
@@ -192,7 +187,7 @@ def _value_problems(field: str, value: Any) -> list[str]:
             return [f"{short(name)} {_KEY_WORDS}" for name in value if not _KEY.fullmatch(name)]
         case "needs":
             words = [need for need in value if ":" not in need and need not in NEED_WORDS]
-            return [f"unknown word {short(word)}{_suggestion(word, NEED_WORDS)}" for word in words]
+            return [f"unknown word {short(word)}{suggestion(word, NEED_WORDS)}" for word in words]
     return []
 
 
@@ -215,7 +210,7 @@ def _name_problems(tables: Sequence[_Table], *, needs_known: bool) -> Iterator[s
     for table in tables if needs_known else ():
         for need in table.texts("needs"):
             if ":" in need and need not in owners:
-                yield table.problem("needs", f"unknown model {need}{_suggestion(need, owners)}")
+                yield table.problem("needs", f"unknown model {need}{suggestion(need, owners)}")
 
 
 def _model(table: _Table) -> Model:
@@ -243,13 +238,3 @@ def _is_a(value: object, wanted: type, *, of: type = str) -> bool:
 
 def _expected(wanted: type, value: object) -> str:
     return f"expected {_TYPES[wanted]}, got {short(value)}"
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    return "".join(f"; did you mean `{name}`?" for name in _close(word, known, 1))
-
-
-def _close(word: str, known: Iterable[str], number: int) -> list[str]:
-    from difflib import get_close_matches  # here, because only a mistake needs it
-
-    return get_close_matches(word, known, n=number)

@@ -1,9 +1,9 @@
 """Every way to fail: its code, exit code, and whether another try can help."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from modelset.core.types import Failure
+from modelset.core.values import dataclass
 
 RetryClass = Literal["again", "next", "never"]
 
@@ -45,9 +45,9 @@ _KINDS = (
     Kind("bad-response", 5, "next"),
     Kind("index-failed", 5),
     Kind("token-missing", 6),
-    Kind("token-refused", 6),
+    Kind("token-refused", 6, "next"),
     Kind("licence-not-accepted", 6),
-    Kind("access-denied", 6),
+    Kind("access-denied", 6, "next"),
     Kind("disk-full", 7),
     Kind("digest-mismatch", 8, "next"),
     Kind("size-mismatch", 8, "next"),

@@ -1,9 +1,9 @@
 """What happens during a run, as data that somebody else draws."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from modelset.core.types import Failure, Outcome
+from modelset.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from string import Formatter
 from typing import Final, Literal, get_args
 
 from modelset.core.profile import GB, Gpu, Profile, Vendor, capability_text
 from modelset.core.reading import Version, read_value
+from modelset.core.values import dataclass
 
 Device = Literal["cpu", "cuda"]
 # The multilingual names of `faster_whisper.utils._MODELS`, faster-whisper 1.2.1.
@@ -110,7 +110,7 @@ def parse_rules(source: str | Mapping[str, object]) -> tuple[Rule, ...]:
     """
     try:
         data = tomllib.loads(source) if isinstance(source, str) else source
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"not TOML: {error}") from error
     tables = data.get("rule")
     if not isinstance(tables, list) or not tables or len(data) != 1:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Artifact, Model, Pin
+from modelset.core.types import Artifact, Model, Pin, check_name
 
 VERSION = 1
 Lock = Mapping[str, Pin]
@@ -26,7 +26,7 @@ def parse_lock(text: str, *, where: str) -> Lock:
                 "update modelset",
             )
         return {key: _pin(key, entry) for key, entry in document["models"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelSetError("lock-invalid", f"{where} cannot be read: {error}", hint) from error
 
 
@@ -45,6 +45,14 @@ def _pin(key: str, entry: Mapping[str, Any]) -> Pin:
     artifacts = tuple(
         Artifact(row["name"], row["url"], row["size"], row["digest"]) for row in entry["files"]
     )
+    texts = (entry["source"], entry["revision"], *(row.url for row in artifacts))
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{key}: a text is missing")
+    if not all(type(row.size) is int for row in artifacts):
+        raise TypeError(f"{key}: a size is no whole number")
+    if not isinstance(entry["ref"], dict):
+        raise TypeError(f"{key}: ref is not a table")
+    check_name(entry["revision"])  # it becomes a part of paths
     return Pin(key, entry["source"], entry["ref"], entry["revision"], artifacts)
 
 

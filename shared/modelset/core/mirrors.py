@@ -1,11 +1,14 @@
 """Where a canonical address is really asked for, and which credential may go there."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+from modelset.core.values import dataclass, fields
+
+# The whole host: a name may begin with 127 as well, and would get what only this machine may.
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def origin_of(url: str) -> str:
 def is_loopback(url: str) -> bool:
     """Whether an address names this machine itself."""
     host = (urlsplit(url).hostname or "").lower()
-    return host in _LOOPBACK or host.startswith("127.")
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def addresses_of(url: str, mirrors: Mirrors, credentials: Mapping[str, str]) -> tuple[Address, ...]:

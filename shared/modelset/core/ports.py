@@ -1,10 +1,10 @@
 """What the engine asks of the network, of time and of sources."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelset.core.types import Layout, Model, Pin
+from modelset.core.values import dataclass, field
 
 
 class Guard(Protocol):

@@ -1,11 +1,11 @@
 """What one machine is: values, and the JSON they are kept as."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final, Literal, Self
 
 from modelset.core.reading import Version, read_value
+from modelset.core.values import asdict, dataclass
 
 Vendor = Literal["amd", "nvidia"]
 

@@ -3,9 +3,10 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from modelset.core.values import MISSING, fields, is_dataclass
 
 Version = tuple[int, int]
 

@@ -1,11 +1,11 @@
 """What a run amounts to: one exit code, and one document for programs."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelset.core.errors import exit_code_of
 from modelset.core.types import Category, Model, Outcome, Report, Status
+from modelset.core.values import asdict
 
 SCHEMA_VERSION = 1
 
@@ -98,7 +98,7 @@ def _status_data(status: Status) -> dict[str, Any]:
 
 
 def _outcome_data(outcome: Outcome) -> dict[str, Any]:
-    failure = None if outcome.failure is None else dataclasses.asdict(outcome.failure)
+    failure = None if outcome.failure is None else asdict(outcome.failure)
     return {
         "key": outcome.model.key,
         "category": outcome.model.category,

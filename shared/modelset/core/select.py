@@ -1,12 +1,13 @@
 """Decides which models this machine wants, at which tier, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
-from modelset.core.catalog import NEED_WORDS, Catalog
+from modelset.core.catalog import Catalog
 from modelset.core.errors import ModelSetError
 from modelset.core.types import TIERS, Choice, LeftOut, Model, Selection
+from modelset.core.values import dataclass, replace
+from modelset.core.words import NEED_WORDS
 
 
 @dataclass(frozen=True, slots=True)

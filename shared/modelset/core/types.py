@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from modelset.core.values import dataclass
 
 Tier = Literal["critical", "optional", "available"]
 Presence = Literal["present", "partial", "missing", "corrupt", "unpinned", "skipped"]
@@ -12,16 +13,15 @@ Result = Literal["downloaded", "ready", "failed", "stopped", "skipped"]
 TIERS: tuple[Tier, ...] = ("critical", "optional", "available")
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|(git-sha1|sha1):[0-9a-f]{40}|md5:[0-9a-f]{32})")
-_UNSAFE_NAME = re.compile(r"(^|/)(\.{1,2})?(/|$)|[\x00-\x1f\\:]")
+_PART = r"(?!\.{0,2}(?:/|\Z))[^/\x00-\x1f\\:]+"
+_SAFE_NAME = re.compile(rf"{_PART}(?:/{_PART})*")
 
 
 def check_name(name: str) -> str:
-    """Return a relative file name that stays inside its folder on every system.
-
-    Raises ValueError for absolute names, `..`, empty parts, drive letters, back slashes and
-    control characters.
+    """Return a relative file name that stays inside its folder on every system; ValueError for
+    absolute names, `..`, empty parts, drive letters, back slashes and control characters.
     """
-    if not name or _UNSAFE_NAME.search(name):
+    if not _SAFE_NAME.fullmatch(name):
         raise ValueError(f"unsafe file name: {name!r}")
     return name
 
@@ -149,10 +149,7 @@ Placement = PutFile | Link | PutText | InstallWheel
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a pin's files lie, in the order they are placed; markers come last.
-
-    `folder` is what a person would look at, relative to the root.
-    """
+    """Where a pin's files lie, in the order they are placed; `folder` is what people look at."""
 
     root: str
     placements: tuple[Placement, ...]

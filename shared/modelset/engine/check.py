@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelset.core.lock import Lock, is_current
 from modelset.core.types import Choice, Layout, Pin, Status
+from modelset.core.values import dataclass
 from modelset.store.inspect import Findings, Inode, inspect, trace
 from modelset.store.partial import bytes_here
 from modelset.store.roots import Roots

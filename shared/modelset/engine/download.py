@@ -24,7 +24,7 @@ from modelset.store.roots import Roots
 # Questions to sources are small, so more of them run side by side than downloads.
 _ASKING = 8
 # Models whose source answers late do not hold up the others for longer than this.
-_SETTLE_S = 10.0
+_SETTLE_S = 3.0
 
 
 class Download:
@@ -125,7 +125,7 @@ class Download:
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]
 
     def _write_lock(self) -> None:
-        if self._new_pins:
+        if self._new_pins and not self._terms.dry_run:
             write_lock(self._world.lock_path, read_lock(self._world.lock_path), self._new_pins)
             self._new_pins = []
 

@@ -1,7 +1,7 @@
 """Brings one artifact here: claim, resume, stream, verify; a wrong one is set aside."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,40 +74,66 @@ def _fetch(
     moved: Callable[[int], None],
     on_retry: Callable[[ModelSetError, int, float], None],
 ) -> Verified:
-    digests = Digests(lambda: _hashers(artifact))
+    tries = _Tries(artifact, partial, places, guard, moved)
     if partial.kept:
         # The one time that bytes are read again: a digest cannot be carried over a kill.
         with saying("read", partial.path):
-            feed(partial.path, digests.update, pause=guard.check)
-    wrong = 0
-    changed = False
+            feed(partial.path, tries.digests.update, pause=guard.check)
 
-    def attempt(address: Address) -> None:
-        nonlocal wrong, changed
-        stream = OneStream(artifact, address, partial, digests, moved)
-        try:
-            places.wire.run(stream, guard)
-        finally:
-            changed = changed or stream.changed
-        actual = digests.own.hexdigest()
-        if actual != artifact.hex:
-            moved(-partial.kept)
-            partial.quarantine()
-            digests.restart()
-            wrong += 1
-            raise _mismatch(artifact, address, actual, changed)
+    def go(addresses: Sequence[Address]) -> None:
+        persist(addresses, tries.attempt, guard=guard, progress=tries.progress, on_retry=on_retry)
 
-    addresses = addresses_of(artifact.url, places.mirrors, places.credentials)
     try:
-        persist(addresses, attempt, guard=guard, progress=lambda: partial.kept, on_retry=on_retry)
+        go(addresses_of(artifact.url, places.mirrors, places.credentials))
     except ModelSetError as error:
-        # Once more from the start: bytes kept from an earlier run may have been the wrong ones.
-        if error.failure.code != "digest-mismatch" or wrong != 1:
+        if error.failure.code != "digest-mismatch" or len(tries.wrong_from) != 1:
             raise
+        # Once more, all of it from where its end came from: the wrong bytes may have been those
+        # that an earlier run or another mirror had left.
         on_retry(error, 1, 0.0)
-        persist(addresses, attempt, guard=guard, progress=lambda: partial.kept, on_retry=on_retry)
+        go(tries.wrong_from)
     partial.finish()
-    return Verified(artifact, partial, digests.sha256.hexdigest())
+    return Verified(artifact, partial, tries.digests.sha256.hexdigest())
+
+
+class _Tries:
+    """Every try at one claimed file: the digests of its bytes, and what went wrong where."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        partial: Partial,
+        places: Places,
+        guard: Guard,
+        moved: Callable[[int], None],
+    ) -> None:
+        self._artifact, self._partial = artifact, partial
+        self._wire, self._guard, self._moved = places.wire, guard, moved
+        self._most = 0
+        self._changed = False
+        self.digests = Digests(lambda: _hashers(artifact))
+        self.wrong_from: list[Address] = []
+
+    def attempt(self, address: Address) -> None:
+        """Bring the rest from an address and compare the digest; raises ModelSetError."""
+        stream = OneStream(self._artifact, address, self._partial, self.digests, self._moved)
+        try:
+            self._wire.run(stream, self._guard)
+        finally:
+            self._changed = self._changed or stream.changed
+        actual = self.digests.own.hexdigest()
+        if actual != self._artifact.hex:
+            self._moved(-self._partial.kept)
+            self._partial.quarantine()
+            self.digests.restart()
+            self._most = 0
+            self.wrong_from = [*self.wrong_from, address]
+            raise _mismatch(self._artifact, address, actual, self._changed)
+
+    def progress(self) -> int:
+        """The most bytes there ever were: the same ones again and again are no progress."""
+        self._most = max(self._most, self._partial.kept)
+        return self._most
 
 
 def _hashers(artifact: Artifact) -> tuple[Hasher, Hasher]:

@@ -147,12 +147,13 @@ class OneStream:
             )
 
     def _check_whole(self, response: Response) -> None:
+        is_page = response.headers.get("content-type", "").startswith("text/html")
+        if is_page and not self._artifact.name.endswith((".html", ".htm")):
+            # Before the kept bytes go: a sign-in page says nothing about them.
+            raise page_or("html-page", response, "")
         if self._partial.kept:
             self._restart()
         length = response.headers.get("content-length", "")
-        is_page = response.headers.get("content-type", "").startswith("text/html")
-        if is_page and not self._artifact.name.endswith((".html", ".htm")):
-            raise page_or("html-page", response, "")
         if length.isdigit() and int(length) != self._artifact.size:
             raise self._wrong_size(response, int(length))
 

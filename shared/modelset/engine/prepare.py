@@ -45,8 +45,9 @@ def _look(task: Task, world: World, terms: Terms, known: Known, guard: Guard, te
         pin = source.resolve(model, web)
         task = dataclasses.replace(task, new_pin=pin)
     seen = world.inspector.look_at(choice, pin, known.partials)
-    if seen.status.presence == "present" and not known.remembers(seen, world):
-        # Somebody else put it here: believed only once every byte has been read.
+    if seen.status.presence != "missing" and not known.remembers(seen, world):
+        # Somebody else may have put it here: believed only once every byte has been read, the
+        # part of a model too, because what is kept of it is remembered as verified.
         seen = world.inspector.look_at(choice, pin, known.partials, deep=True, pause=guard.check)
     if seen.status.presence != "present" and not gate_open:
         source.check_access(model, web)

@@ -82,19 +82,26 @@ def page_or(code: str, response: Response, words: str) -> ModelSetError:
     return ModelSetError(code, f"{where}: {words}")
 
 
+# The Hub answers 401 for what a request without a token may not know to exist.
+_HUB_NOT_FOUND = ("RepoNotFound", "RevisionNotFound", "EntryNotFound")
+
+
 def error_for(response: Response) -> ModelSetError:
     """The ModelSetError for an HTTP error status."""
     where, status, said = public(response.url), response.status, message_of(response)
     words = f"{where} answers {status}" + (f": {said}" if said else "")
+    hub_code = response.headers.get("x-error-code", "")
+    if status in (404, 410) or hub_code in _HUB_NOT_FOUND:
+        hint = "check the name and the revision in the catalog; a private one needs a token"
+        return ModelSetError("not-found", words, hint)
     if status in (401, 403):
         code = "token-refused" if status == 401 else "access-denied"
-        return ModelSetError(code, words, "check the token and what it may read")
+        hint = "check the token: `hf auth login` stores a new one; without need of one, unset it"
+        return ModelSetError(code, words, hint)
     if status == 407:
         return ModelSetError(
             "proxy-refused", f"{where}: the proxy wants credentials", "put them in HTTPS_PROXY"
         )
-    if status in (404, 410):
-        return ModelSetError("not-found", words, "check the name and the revision in the catalog")
     if status == 429:
         return ModelSetError(
             "rate-limited",

@@ -208,7 +208,8 @@ def _refuse_scheme(url: str, get: Get) -> None:
         return
     raise ModelSetError(
         "address-refused",
-        f"{public(url)} is not https",
+        f"{public(url)} is not https"
+        + (f"; {public(get.url)} redirects there" if url != get.url else ""),
         "use its https address, or mark the mirror with `allow_http = true`",
     )
 

@@ -1,9 +1,9 @@
 """Reads the processor: its name, cores, and the instructions that speed up speech models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from modelset.core.values import dataclass
 from modelset.probe.system import System
 
 _FLAGS: Final = frozenset({

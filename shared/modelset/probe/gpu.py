@@ -1,9 +1,9 @@
 """Finds the graphics cards: NVIDIA through NVML, AMD through the kernel, never by torch."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from modelset.core.profile import Gpu
+from modelset.core.values import dataclass
 from modelset.probe.system import Nvml, System
 
 _NOT_SUPPORTED: Final = 3

@@ -3,13 +3,11 @@
 import json
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from modelset.core.profile import GB, SCHEMA_VERSION, Profile
-from modelset.probe.cpu import describe_cpu, sysctl
-from modelset.probe.gpu import find_cards
+from modelset.core.values import replace
 from modelset.probe.limits import cpu_limit, memory_limit
 from modelset.probe.system import System, this_system
 
@@ -33,6 +31,9 @@ def profile_machine(disk_path: Path, *, system: System | None = None) -> Profile
 
     Sizes are bytes. Never raises for hardware it cannot read: that is a note in the profile.
     """
+    from modelset.probe.cpu import describe_cpu, sysctl  # here, since a cached profile
+    from modelset.probe.gpu import find_cards  # must not pay for them
+
     system = system or this_system()
     facts = sysctl(system)
     cpu = describe_cpu(system, facts)

@@ -2,15 +2,14 @@
 
 import importlib
 import os
-import platform
-import shutil
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
+
+from modelset.core.values import dataclass
 
 # Enough for the first processor of /proc/cpuinfo; the kernel makes the rest only when asked.
 _READ_BYTES: Final = 16 * 1024
@@ -77,7 +76,7 @@ def this_system() -> System:
     return System(
         platform=sys.platform,
         machine=_machine(),
-        python=platform.python_version(),
+        python="{}.{}.{}".format(*sys.version_info),
         root=Path("/"),
         cpus=_cpus,
         physical_cores=_physical_cores,
@@ -85,7 +84,7 @@ def this_system() -> System:
         cpu_details=_cpu_details,
         nvml=_nvml,
         run=_run,
-        disk_free=lambda path: shutil.disk_usage(path).free,
+        disk_free=_disk_free,
         now=lambda: datetime.now(UTC),
     )
 
@@ -95,6 +94,15 @@ def _machine() -> str:
     if sys.platform == "win32":
         return sysconfig.get_platform().removeprefix("win-").upper()
     return os.uname().machine
+
+
+def _disk_free(path: Path) -> int:
+    if sys.platform == "win32":
+        import shutil  # here, since a cached profile must not pay for it
+
+        return shutil.disk_usage(path).free
+    volume = os.statvfs(path)
+    return volume.f_bavail * volume.f_frsize
 
 
 def _cpus() -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # a check must start fast
 HUB = "https://huggingface.co"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+# The Hub's words where accepting the terms (again) would not help.
+_DENIED = ("disabled", "rejected", "awaiting")
 _FIELDS = {"repo": str, "revision": str, "allow": list, "required": list, "refs": list}
 
 
@@ -100,7 +102,7 @@ class HuggingFace:
                 f"{model.key}: the Hub does not know this Hugging Face token",
                 f"make a new one at {HUB}/settings/tokens, then `hf auth login`",
             )
-        if status == 403 and "disabled" in words.lower():
+        if status == 403 and any(sign in words.lower() for sign in _DENIED):
             raise ModelSetError(
                 "access-denied",
                 f"{model.key}: access to {repo} is denied: {words}",

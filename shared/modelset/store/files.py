@@ -79,11 +79,12 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Give a file new contents, whole or not at all; raises ModelSetError.
 
     The temporary name carries the process, and names of dead processes are swept, so that a
-    kill leaves nothing behind for longer than until the next write.
+    kill leaves nothing behind for longer than until the next write. What is not `durable` does
+    not wait for the disk, and may be lost or empty after a power cut.
     """
     with saying("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,12 +93,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         try:
             with open(temporary, "wb") as stream:
                 stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
 
 def read_text(path: Path) -> str | None:
@@ -182,4 +185,4 @@ def write_json(path: Path, document: object) -> None:
     because a check has to work on a read-only machine.
     """
     with contextlib.suppress(ModelSetError):
-        write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())
+        write_atomic(path, (json.dumps(document) + "\n").encode(), durable=False)

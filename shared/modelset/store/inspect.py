@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelset.core.types import (
@@ -14,6 +13,7 @@ from modelset.core.types import (
     PutFile,
     PutText,
 )
+from modelset.core.values import dataclass, field
 from modelset.store.files import feed, hasher_for
 from modelset.store.roots import Roots
 
@@ -41,20 +41,23 @@ class Findings:
             return "partial" if self.found else "missing"
         return "present"
 
-    def saw(self, path: str, stat: os.stat_result, artifact: Artifact) -> None:
-        """A file with the artifact's name; its size, and with `deep` its digest, decide."""
+    def saw(self, path: str, stat: os.stat_result, artifact: Artifact) -> bool:
+        """Whether a file with the artifact's name is right: by its size, and with `deep` by its
+        digest.
+        """
         self.inodes[(stat.st_dev, stat.st_ino)] = stat.st_size
         if stat.st_size != artifact.size:
             self.corrupt.append(f"{path}: {stat.st_size} bytes, expected {artifact.size}")
             self.lacking.add(artifact.digest)
-            return
+            return False
         if self.deep:
             actual = digest_of(path, artifact, pause=self.pause)
             if actual != artifact.hex:
                 self.corrupt.append(f"{path}: {actual}, expected {artifact.hex}")
                 self.lacking.add(artifact.digest)
-                return
+                return False
         self.found += 1
+        return True
 
 
 def inspect(
@@ -77,11 +80,11 @@ def inspect(
                 linked.add(placement.artifact.digest)
         elif isinstance(placement, PutFile):
             # A link that resolves has already shown the file behind it.
-            path = f"{root}/{placement.path}"
-            if placement.artifact.digest not in linked and not _file(
-                found, path, placement.artifact
-            ):
-                found.lacking.add(placement.artifact.digest)
+            artifact = placement.artifact
+            if artifact.digest in linked:
+                continue
+            if not _file(found, f"{root}/{placement.path}", artifact):
+                found.lacking.add(artifact.digest)
         elif isinstance(placement, PutText):
             _text(found, f"{root}/{placement.path}", placement.text)
         else:
@@ -106,9 +109,7 @@ def _file(found: Findings, path: str, artifact: Artifact) -> bool:
     except OSError:
         found.missing.append(path)
         return False
-    before = len(found.corrupt)
-    found.saw(path, stat, artifact)
-    return len(found.corrupt) == before
+    return found.saw(path, stat, artifact)
 
 
 def _text(found: Findings, path: str, text: str) -> None:

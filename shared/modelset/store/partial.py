@@ -91,10 +91,12 @@ class Partial:
             os.rename(self._journal, self._journal.with_name(f"{self.path.stem}.free.json"))
 
     def finish(self) -> None:
-        """Make the whole file durable and close it; the claim stays until `forget`."""
-        with saying("write", self.path):
-            os.fsync(self._file.fileno())
-            self._file.close()
+        """Make the whole file durable and close it; the claim stays until `forget`.
+
+        Raises `partial-taken` when the file of this name is another process's by now.
+        """
+        self.flush()
+        self._file.close()
 
     def quarantine(self) -> None:
         """Set wrong bytes aside, where nothing finds them as a model, and begin at the start."""
@@ -156,8 +158,9 @@ def sweep(folder: Path) -> None:
         for path in folder.iterdir():
             stem = path.name.partition(".")[0]
             lost = path.suffix == ".json" and not (folder / f"{stem}.part").exists()
+            # Itself too: a claim's first journal is half-written before there is any other.
             if (lost or path.suffix in (".tmp", ".copy")) and not any(
-                is_busy(journal) for journal in folder.glob(f"{stem}.*.json")
+                is_busy(journal) for journal in (path, *folder.glob(f"{stem}.*.json"))
             ):
                 path.unlink(missing_ok=True)
 

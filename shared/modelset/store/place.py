@@ -66,6 +66,8 @@ def _link(target: Path, link: Link) -> None:
             except OSError:
                 shutil.copyfile(blob, beside)
         os.replace(beside, target)
+        # A rename between two names of one file leaves both.
+        beside.unlink(missing_ok=True)
         sync_folder(target.parent)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import importlib.resources
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,13 @@ from modelset.store.roots import Roots
 SCHEMA_VERSION = 1
 SCHEMA_NAME = "schema.json"
 
+# What a document of another form than ours leads to.
+_ODD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 
 def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
     """The entries by model key; nothing when there is no readable registry."""
-    with contextlib.suppress(ModelSetError, ValueError, AttributeError):
+    with contextlib.suppress(ModelSetError, *_ODD):
         document = json.loads(read_text(folder / "registry.json") or "{}")
         if document.get("schema_version") == SCHEMA_VERSION:
             return dict(document["models"])
@@ -35,12 +38,16 @@ def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
 
 def remember(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
     """Add or replace models' entries; raises ModelSetError."""
-    models = read_registry(folder) | {key: dict(entry) for key, entry in entries.items()}
-    text = json.dumps({"schema_version": SCHEMA_VERSION, "models": models}, indent=1)
-    schema = importlib.resources.files("modelset.store").joinpath("registry.schema.json")
-    if not (folder / SCHEMA_NAME).exists():
-        write_atomic(folder / SCHEMA_NAME, schema.read_bytes())
-    write_atomic(folder / "registry.json", (text + "\n").encode())
+    _write(folder, read_registry(folder) | {key: dict(entry) for key, entry in entries.items()})
+
+
+def forget(folder: Path, keys: Collection[str]) -> None:
+    """Take models out, so that the next download reads every byte of them before it believes
+    in them; raises ModelSetError.
+    """
+    models = read_registry(folder)
+    if any(key in models for key in keys):
+        _write(folder, {key: entry for key, entry in models.items() if key not in keys})
 
 
 def entry_of(
@@ -80,10 +87,20 @@ def is_remembered(entry: Mapping[str, Any] | None, layout: Layout, roots: Roots)
     """Whether every file of a layout is one that was verified here and has not changed since."""
     if entry is None:
         return False
-    rows = {row["path"]: row for row in entry["files"]}
-    return all(
-        path in rows and _is_unchanged(rows[path], path) for path, _, _ in _files(layout, roots)
-    )
+    with contextlib.suppress(*_ODD):
+        rows = {row["path"]: row for row in entry["files"]}
+        return all(
+            path in rows and _is_unchanged(rows[path], path) for path, _, _ in _files(layout, roots)
+        )
+    return False
+
+
+def _write(folder: Path, models: Mapping[str, Mapping[str, Any]]) -> None:
+    text = json.dumps({"schema_version": SCHEMA_VERSION, "models": models}, indent=1)
+    schema = importlib.resources.files("modelset.store").joinpath("registry.schema.json")
+    if not (folder / SCHEMA_NAME).exists():
+        write_atomic(folder / SCHEMA_NAME, schema.read_bytes())
+    write_atomic(folder / "registry.json", (text + "\n").encode())
 
 
 def _files(layout: Layout, roots: Roots) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,8 @@
 """Installs verified wheels into a site-packages folder, RECORD last, without running any code."""
 
+import contextlib
 import os
+import shutil
 import sys
 import sysconfig
 import zipfile
@@ -96,7 +98,10 @@ def _remove_others(site_packages: Path, wheel: InstallWheel) -> None:
             target = site_packages / row.path
             if row.path not in keep and is_inside(site_packages, target):
                 target.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # up to the first folder that is not empty
+                    os.removedirs(target.parent)
         folder = site_packages / name
-        for left in sorted(folder.glob("*")):
-            left.unlink()
-        folder.rmdir()
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)  # it may hold folders, such as `licenses`

@@ -1,0 +1,100 @@
+"""The lock as text: the same pins give the same bytes, and anything odd is one error in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from modelset.core.errors import ModelSetError
+from modelset.core.lock import EMPTY, dump_lock, is_current, parse_lock
+from modelset.core.types import Artifact, Model, Pin
+
+FILE = Artifact("a.bin", "https://example.org/a.bin", 5, "md5:" + "0" * 32)
+PIN = Pin("a:b", "url", {"url": "https://example.org/a.bin", "size": 5}, "r1", (FILE,))
+OTHER = replace(PIN, key="a:a", revision="r2")
+MODEL = Model("a:b", "x", "optional", "url", {"url": "https://example.org/a.bin", "size": 5})
+
+
+def test_pins_come_back_as_they_were() -> None:
+    assert parse_lock(dump_lock([PIN, OTHER]), where="x") == {"a:a": OTHER, "a:b": PIN}
+
+
+def test_the_order_of_pins_changes_nothing() -> None:
+    text = dump_lock([PIN, OTHER])
+    assert text == dump_lock([OTHER, PIN])
+    assert text.endswith("}\n")
+    assert list(json.loads(text)["models"]) == ["a:a", "a:b"]
+
+
+def test_no_pins_are_a_lock_too() -> None:
+    assert parse_lock(dump_lock([]), where="x") == dict(EMPTY) == {}
+
+
+def document(**changes: object) -> str:
+    entry = {
+        "source": "url",
+        "ref": {},
+        "revision": "1",
+        "files": [
+            {"name": "a", "url": "https://example.org/a", "size": 1, "digest": "md5:" + "0" * 32}
+        ],
+    }
+    return json.dumps({"schema_version": 1, "models": {"a:b": entry | changes}})
+
+
+def row(**changes: object) -> list[object]:
+    good = {"name": "a", "url": "https://e.org/a", "size": 1, "digest": "md5:" + "0" * 32}
+    return [good | changes]
+
+
+BROKEN = {
+    "empty": "",
+    "cut": document()[:40],
+    "a list": "[]",
+    "a number": "5",
+    "no version": "{}",
+    "no models": '{"schema_version": 1}',
+    "models are a list": '{"schema_version": 1, "models": []}',
+    "a model is a text": '{"schema_version": 1, "models": {"a:b": "x"}}',
+    "too deep": "[" * 100_000,
+    "no files": document(files=None),
+    "a file is a text": document(files=["x"]),
+    "an evil name": document(files=row(name="../x")),
+    "a name that is no text": document(files=row(name=5)),
+    "an address that is no text": document(files=row(url=5)),
+    "a wrong digest": document(files=row(digest="x")),
+    "a negative size": document(files=row(size=-1)),
+    "a size as text": document(files=row(size="1")),
+    "a size that is a fraction": document(files=row(size=1.5)),
+    "a ref that is a number": document(ref=5),
+    "a ref that is a list": document(ref=[]),
+    "a source that is a list": document(source=[]),
+    "a revision that is a number": document(revision=5),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_lock_that_cannot_be_read_is_said_with_its_place_and_the_way_out(name: str) -> None:
+    with pytest.raises(ModelSetError) as caught:
+        parse_lock(BROKEN[name], where="/project/models.lock.json")
+    failure = caught.value.failure
+    assert failure.code == "lock-invalid"
+    assert "/project/models.lock.json" in failure.message
+    assert "version control" in failure.hint
+
+
+def test_a_newer_lock_asks_for_a_newer_program() -> None:
+    with pytest.raises(ModelSetError, match="schema version 2") as caught:
+        parse_lock('{"schema_version": 2, "models": {}}', where="x")
+    assert caught.value.failure.hint == "update modelset"
+
+
+def test_a_pin_is_current_while_the_catalog_wants_the_same() -> None:
+    assert is_current(PIN, MODEL)
+    assert not is_current(None, MODEL)
+    assert not is_current(PIN, replace(MODEL, source="wheel"))
+    assert not is_current(PIN, replace(MODEL, ref={"url": "https://example.org/b.bin"}))
+    # What people read about a model may change without the files changing.
+    assert is_current(PIN, replace(MODEL, licence="MIT", size_bytes=9, tier="critical"))

@@ -1,0 +1,220 @@
+"""Codes, settings, models and rules are in the documentation as they are in the code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.docs.pages import ERRORS, GUIDE, PAGES, README, ROOT, Page, code
+
+from modelset import settings as settings_module
+from modelset.core.catalog import NEED_WORDS, Catalog, parse_catalog
+from modelset.core.errors import KINDS
+from modelset.core.hardware import parse_rules
+from modelset.core.words import size_text
+from modelset.settings import load_settings, wants_color
+from modelset.sources import check_ref
+from modelset.store.catalog import catalog_texts, rules_text
+from modelset.store.roots import BELOW, LIBRARY_ROOTS
+
+NAME = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+
+# Read by other programs: libraries that load models, curl, Python, pip, the scripts.
+OTHERS = {
+    *("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "PYANNOTE_METRICS_ENABLED"),
+    *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "PYTHONPATH", "PYTHONUTF8"),
+}
+# A file and a name of Python, not variables.
+NOT_VARIABLES = {"MODEL_MANAGEMENT", "TYPE_CHECKING"}
+
+
+def code_of(page: Page) -> str:
+    return "\n".join((*page.spans, *(block.text for block in page.blocks)))
+
+
+def names_read() -> set[str]:
+    """The variables that settings.py and the table of roots name."""
+    tree = ast.parse(inspect.getsource(settings_module))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    read = {text for text in texts if isinstance(text, str) and NAME.fullmatch(text)}
+    return read | {name for places in LIBRARY_ROOTS.values() for name, _ in places}
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return parse_catalog(catalog_texts(), check_ref=check_ref)
+
+
+def test_the_table_of_errors_holds_every_code_and_no_other() -> None:
+    (rows,) = ERRORS.tables
+    shown = [(code(row["code"])[0], int(row["exit"])) for row in rows]
+
+    assert list(rows[0]) == ["code", "exit", "meaning", "what to do"]
+    assert shown == [(kind.code, kind.exit_code) for kind in KINDS.values()]
+    assert all(row["meaning"] and row["what to do"] for row in rows)
+
+
+def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
+    shown = [int(row["code"]) for row in README.table("code", "means")]
+
+    # Two belong to no error: all is well, and an optional model is missing.
+    assert shown == sorted({0, 3} | {kind.exit_code for kind in KINDS.values()})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_word_with_hyphens_is_a_code_or_a_known_name(page: Page) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = (ROOT / "requirements.txt").read_text("utf-8") + str(project["dependencies"])
+    rules = {rule.name for rule in parse_rules(rules_text())}
+    known = {*KINDS, *NEED_WORDS, *BELOW, *rules, "site-packages"}
+    known |= set(re.findall(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+", needed))
+    known |= {
+        name.partition(":")[2]
+        for name in parse_catalog(catalog_texts(), check_ref=check_ref).models
+    }
+    spans = [span for span in page.spans if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", span)]
+
+    assert [span for span in spans if span not in known] == []
+
+
+def test_every_variable_in_the_documentation_is_read() -> None:
+    for page in PAGES:
+        named = set(NAME.findall(code_of(page))) - NOT_VARIABLES
+
+        assert sorted(named - names_read() - OTHERS) == [], page.name
+
+
+def test_every_variable_that_is_read_is_in_the_guide() -> None:
+    read = names_read()
+
+    assert len(read) > 25
+    assert sorted(read - set(NAME.findall(code_of(GUIDE)))) == ["XDG_CACHE_HOME"]
+
+
+def rows_of_settings() -> list[dict[str, str]]:
+    return GUIDE.table("setting", "flag")
+
+
+def variables_in_tables() -> list[str]:
+    cells = [row["environment"] for row in rows_of_settings()]
+    cells += [row["a library's own variable that moves it"] for row in GUIDE.table("root")]
+    return sorted({name for cell in cells for span in code(cell) for name in NAME.findall(span)})
+
+
+@pytest.mark.parametrize("name", variables_in_tables())
+def test_the_variable_decides_its_setting(name: str, tmp_path: Path) -> None:
+    if name == "NO_COLOR":
+        assert wants_color({}) is True
+        assert wants_color({name: "1"}) is False
+        return
+    file = tmp_path / "file"
+    file.write_text("# hf_token\n")
+    special = {"HF_ENDPOINT": "https://hub.example.org"}
+    number = name.endswith(("_WORKERS", "_DOWNLOADS", "_TIMEOUT"))
+    value = "7" if number else special.get(name, str(file))
+
+    settings = load_settings({}, {name: value}, tmp_path)
+
+    assert name in settings.origins.values()
+
+
+def test_of_two_variables_the_first_wins(tmp_path: Path) -> None:
+    pairs = [code(row["environment"]) for row in rows_of_settings()]
+    pairs = [names for names in pairs if len(names) == 2 and all(map(NAME.fullmatch, names))]
+
+    assert len(pairs) >= 5
+    for first, second in pairs:
+        value = "7" if "DOWNLOAD" in first else str(tmp_path)
+        origins = load_settings({}, {first: value, second: value}, tmp_path).origins.values()
+        assert first in origins
+        assert second not in origins
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        span
+        for row in rows_of_settings()
+        for span in code(row["`modelset.toml`"])
+        if re.fullmatch(r"\[\w+\] \w+", span)
+    ],
+)
+def test_the_entry_of_the_file_decides_its_setting(entry: str, tmp_path: Path) -> None:
+    section, name = re.fullmatch(r"(\[\w+\]) (\w+)", entry).groups()  # type: ignore[union-attr]
+    before = load_settings({}, {}, tmp_path)
+    (tmp_path / "modelset.toml").write_text(f'{section}\n{name} = "7"\n')
+
+    after = load_settings({}, {}, tmp_path)
+
+    assert before.origins[name] == "default"
+    assert after.origins[name] == "modelset.toml"
+
+
+def test_the_table_of_roots_is_the_list_of_roots(tmp_path: Path) -> None:
+    rows = {code(row["root"])[0]: row for row in GUIDE.table("root")}
+    settings = load_settings({}, {}, tmp_path)
+
+    assert set(rows) == set(settings.roots)
+    for root, row in rows.items():
+        below = code(row["below the models root"])
+        if below:
+            assert settings.roots[root] == settings.models_root / below[0]
+
+
+def test_the_tables_of_models_are_the_catalog(catalog: Catalog) -> None:
+    rows = [row for table in GUIDE.tables if "model" in table[0] for row in table if "tier" in row]
+    shown = {code(row["model"])[0]: row for row in rows}
+
+    assert list(shown) == list(catalog.models)
+    assert len(rows) == len(shown)
+    for key, row in shown.items():
+        model = catalog.models[key]
+        assert row["tier"] == model.tier
+        assert row["size"] == size_text(model.size_bytes)
+        assert row.get("licence", "MIT") == model.licence
+        assert row.get("gate", "no") == ("yes" if model.gate else "no")
+
+
+def test_other_names_of_models_are_told(catalog: Catalog) -> None:
+    assert [alias for alias in catalog.aliases if alias not in GUIDE.spans] == []
+
+
+def test_the_table_of_rules_is_that_of_the_hardware_rules() -> None:
+    columns = ("rule", "model", "device", "compute type", "batch")
+    shown = [
+        tuple(row[column].strip("`") for column in columns)
+        for row in GUIDE.table("rule", "holds on")
+    ]
+
+    assert shown == [
+        (rule.name, rule.whisper, rule.device, rule.compute_type, str(rule.batch_size))
+        for rule in parse_rules(rules_text())
+    ]
+
+
+def test_every_gate_is_a_page_in_the_steps_for_pyannote(catalog: Catalog) -> None:
+    needed = catalog.get("pyannote:speaker-diarization-3.1")
+    gates = {catalog.get(key).gate for key in (needed.key, *needed.needed_keys)} - {""}
+
+    assert len(gates) == 3
+    assert [gate for gate in gates if f"<{gate}>" not in GUIDE.text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_toml_and_python_can_be_read(page: Page) -> None:
+    for block in page.blocks:
+        if block.language == "toml":
+            assert tomllib.loads(block.text)
+        if block.language == "python":
+            assert ast.parse(block.text).body
+
+
+def test_the_readme_names_the_two_commands_and_the_demo() -> None:
+    lines = [line for block in README.blocks for line in block.text.splitlines()]
+
+    assert lines[:2] == ["./scripts/bootstrap.sh", "./scripts/test.sh"]
+    assert "./scripts/bootstrap.sh --demo" in lines

@@ -1,0 +1,259 @@
+"""The disk against a layout: presence at a glance, digests on demand, no file opened needlessly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import Project, run_process
+from tests.fakes.wheels import make_wheel, placement_of
+from tests.store.test_place import (
+    BODY,
+    CONFIG,
+    LAYOUT,
+    OTHER,
+    WEIGHTS,
+    artifact,
+    downloaded,
+)
+
+from modelset.core.errors import ModelSetError
+from modelset.core.types import Layout, PutFile
+from modelset.store.inspect import (
+    digest_of,
+    inspect,
+    installed_versions,
+    normal,
+    record_rows,
+    trace,
+)
+from modelset.store.place import place
+from modelset.store.roots import Roots
+from modelset.store.wheels import install_wheel
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Roots:
+    return {"huggingface": tmp_path / "hub", "site-packages": tmp_path / "site"}
+
+
+@pytest.fixture
+def placed(tmp_path: Path, roots: Roots) -> Path:
+    """A whole model, and the folder it lies in."""
+    place(LAYOUT, roots, downloaded(tmp_path))
+    return roots["huggingface"] / "repo"
+
+
+def test_an_empty_disk_has_nothing(roots: Roots) -> None:
+    found = inspect(LAYOUT, roots)
+    assert found.presence() == "missing"
+    assert found.bytes_have == 0
+    assert found.lacking == {WEIGHTS.digest, CONFIG.digest}
+    assert len(found.missing) == len(LAYOUT.placements)
+
+
+def test_a_whole_model_is_present_and_each_inode_counts_once(placed: Path, roots: Roots) -> None:
+    found = inspect(LAYOUT, roots)
+    assert found.presence() == "present"
+    assert found.bytes_have == len(BODY) + len(OTHER)
+    assert len(found.inodes) == 2
+    assert not found.lacking
+    assert not found.missing
+    assert not found.corrupt
+
+
+def test_a_missing_file_makes_it_partial_and_only_that_file_is_lacking(
+    placed: Path, roots: Roots
+) -> None:
+    (placed / "blobs" / WEIGHTS.hex).unlink()
+    found = inspect(LAYOUT, roots)
+    assert found.presence() == "partial"
+    assert found.lacking == {WEIGHTS.digest}
+    assert any("model.bin" in name for name in found.missing)
+
+
+def test_a_missing_link_costs_no_download(placed: Path, roots: Roots) -> None:
+    (placed / "snapshots/c/config.json").unlink()
+    found = inspect(LAYOUT, roots)
+    assert found.presence() == "partial"
+    assert found.lacking == set()
+
+
+def test_a_missing_marker_costs_no_download_either(placed: Path, roots: Roots) -> None:
+    (placed / "refs/main").unlink()
+    found = inspect(LAYOUT, roots)
+    assert found.presence() == "partial"
+    assert found.lacking == set()
+
+
+def test_a_wrong_size_is_seen_at_a_glance(placed: Path, roots: Roots) -> None:
+    (placed / "blobs" / WEIGHTS.hex).write_bytes(BODY + b"!")
+    found = inspect(LAYOUT, roots)
+    assert found.presence() == "corrupt"
+    assert found.lacking == {WEIGHTS.digest}
+    assert f"{len(BODY) + 1} bytes, expected {len(BODY)}" in found.corrupt[0]
+
+
+def test_wrong_bytes_of_the_right_size_are_seen_by_a_deep_look_only(
+    placed: Path, roots: Roots
+) -> None:
+    (placed / "blobs" / WEIGHTS.hex).write_bytes(b"WEIGHTS")
+    assert inspect(LAYOUT, roots).presence() == "present"
+    found = inspect(LAYOUT, roots, deep=True)
+    assert found.presence() == "corrupt"
+    assert found.lacking == {WEIGHTS.digest}
+    assert WEIGHTS.hex in found.corrupt[0]
+
+
+def test_a_blob_behind_a_link_is_read_once(placed: Path, roots: Roots) -> None:
+    pauses: list[int] = []
+    inspect(LAYOUT, roots, deep=True, pause=lambda: pauses.append(1))
+    assert len(pauses) == 2
+
+
+def test_a_deep_look_can_be_stopped(placed: Path, roots: Roots) -> None:
+    def stop() -> None:
+        raise ModelSetError("stopped", "stopped")
+
+    with pytest.raises(ModelSetError):
+        inspect(LAYOUT, roots, deep=True, pause=stop)
+
+
+def test_what_cannot_be_read_is_said_in_words(tmp_path: Path) -> None:
+    assert digest_of(str(tmp_path), WEIGHTS) == "unreadable (Is a directory)"
+    assert digest_of(str(tmp_path / "none"), WEIGHTS).startswith("unreadable (No such file")
+
+
+def test_a_model_of_one_file_needs_no_links(tmp_path: Path, roots: Roots) -> None:
+    layout = Layout("huggingface", (PutFile("a/model.bin", WEIGHTS),), "a/model.bin")
+    path = roots["huggingface"] / "a/model.bin"
+    assert inspect(layout, roots).lacking == {WEIGHTS.digest}
+    path.parent.mkdir(parents=True)
+    path.write_bytes(BODY)
+    assert inspect(layout, roots, deep=True).presence() == "present"
+
+
+def test_an_empty_file_is_present(roots: Roots) -> None:
+    empty = artifact("empty", b"")
+    layout = Layout("huggingface", (PutFile("empty", empty),))
+    path = roots["huggingface"] / "empty"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    found = inspect(layout, roots, deep=True)
+    assert (found.presence(), found.bytes_have) == ("present", 0)
+
+
+QUICK = """
+import sys
+sys.path[:0] = sys.argv[2:]
+opened = []
+def watch(event, arguments):
+    if event in ("open", "socket.__new__", "subprocess.Popen"):
+        opened.append((event, str(arguments[0])))
+from pathlib import Path
+from tests.store.test_place import LAYOUT
+from modelset.store.inspect import inspect
+roots = {"huggingface": Path(sys.argv[1])}
+inspect(LAYOUT, roots)
+sys.addaudithook(watch)
+found = inspect(LAYOUT, roots)
+print(found.presence(), *[path for event, path in opened])
+"""
+
+
+def test_a_quick_look_opens_no_model_file(project: Project, placed: Path, roots: Roots) -> None:
+    root = str(roots["huggingface"])
+    command = [sys.executable, "-c", QUICK, root, str(Path(__file__).resolve().parents[2])]
+    ran = run_process(command, env=project.environ)
+    # The marker is a few bytes of text whose contents are what counts.
+    assert ran.stdout.split() == ["present", f"{root}/repo/refs/main"], ran.stderr
+
+
+# ---- wheels ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    return make_wheel(tmp_path, "1.0", {"tiny_model/weights.bin": b"weights" * 10})
+
+
+def layout_of(wheel: Path) -> Layout:
+    return Layout("site-packages", (placement_of(wheel),))
+
+
+def test_an_installed_wheel_is_the_sum_of_its_record(wheel: Path, roots: Roots) -> None:
+    install_wheel(wheel, roots["site-packages"], placement_of(wheel))
+    found = inspect(layout_of(wheel), roots, deep=True)
+    assert found.presence() == "present"
+    rows = list(record_rows(str(roots["site-packages"] / "tiny_model-1.0.dist-info/RECORD")))
+    assert found.bytes_have == sum(row.size for row in rows) > 70
+
+
+@pytest.mark.parametrize(
+    ("change", "quick", "deep"),
+    [
+        (lambda path: path.unlink(), "partial", "partial"),
+        (lambda path: path.write_bytes(b"short"), "corrupt", "corrupt"),
+        (lambda path: path.write_bytes(b"WEIGHTS" * 10), "present", "corrupt"),
+    ],
+)
+def test_a_changed_file_of_a_package_is_noticed(
+    wheel: Path, roots: Roots, change: object, quick: str, deep: str
+) -> None:
+    site = roots["site-packages"]
+    install_wheel(wheel, site, placement_of(wheel))
+    change(site / "tiny_model/weights.bin")  # type: ignore[operator]
+    assert inspect(layout_of(wheel), roots).presence() == quick
+    found = inspect(layout_of(wheel), roots, deep=True)
+    assert found.presence() == deep
+    assert found.lacking == {placement_of(wheel).artifact.digest}
+
+
+def test_another_version_in_the_place_of_the_pinned_one_is_said(
+    tmp_path: Path, wheel: Path, roots: Roots
+) -> None:
+    old = make_wheel(tmp_path, "0.9")
+    install_wheel(old, roots["site-packages"], placement_of(old))
+    found = inspect(layout_of(wheel), roots)
+    assert found.presence() == "missing"
+    assert any("(instead of tiny_model-0.9.dist-info)" in name for name in found.missing)
+    assert found.lacking
+
+
+def test_a_second_version_beside_the_pinned_one_is_not_present(wheel: Path, roots: Roots) -> None:
+    site = roots["site-packages"]
+    install_wheel(wheel, site, placement_of(wheel))
+    (site / "Tiny.Model-0.9.dist-info").mkdir()
+    found = inspect(layout_of(wheel), roots)
+    assert found.presence() == "partial"
+    assert found.lacking
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b'"unfinished\n' * 3, b"a,b,c,d\n", b"\0\n"])
+def test_a_record_that_cannot_be_read_is_no_record(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "RECORD"
+    path.write_bytes(text)
+    assert list(record_rows(str(path))) == []
+    assert list(record_rows(str(tmp_path / "none"))) == []
+
+
+def test_a_distribution_is_found_however_its_name_is_spelled(tmp_path: Path) -> None:
+    for name in ("Silero_VAD-6.0.dist-info", "silero.vad-5.0.dist-info", "other-1.dist-info"):
+        (tmp_path / name).mkdir()
+    found = installed_versions(tmp_path, "silero-vad")
+    assert sorted(found) == ["Silero_VAD-6.0.dist-info", "silero.vad-5.0.dist-info"]
+    assert installed_versions(tmp_path / "none", "x") == []
+    assert normal("A.b_C") == "a-b-c"
+
+
+def test_a_trace_is_the_first_match_or_nothing(tmp_path: Path) -> None:
+    (tmp_path / "models--a--b/snapshots/2").mkdir(parents=True)
+    (tmp_path / "models--a--b/snapshots/1").mkdir()
+    pattern = "models--a--b/snapshots/*"
+    assert trace(tmp_path, pattern) == os.fspath(tmp_path / "models--a--b/snapshots/1")
+    assert trace(tmp_path, "models--c--d/snapshots/*") == ""
+    assert trace(tmp_path / "none", pattern) == ""
+    assert hashlib.sha256(BODY).hexdigest() == WEIGHTS.hex

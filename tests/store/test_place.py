@@ -1,0 +1,221 @@
+"""Verified bytes get the names that a library looks for, in an order that a kill cannot spoil."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import Project, run_process
+from tests.fakes.wheels import make_wheel, placement_of
+
+from modelset.core.errors import ModelSetError
+from modelset.core.types import Artifact, InstallWheel, Layout, Link, PutFile, PutText
+from modelset.store.inspect import inspect
+from modelset.store.place import place
+from modelset.store.roots import BELOW, LIBRARY_ROOTS, Roots, roots_below
+
+BODY, OTHER = b"weights", b'{"a": 1}'
+
+
+def artifact(name: str, body: bytes) -> Artifact:
+    digest = "sha256:" + hashlib.sha256(body).hexdigest()
+    return Artifact(name, f"https://example.org/{name}", len(body), digest)
+
+
+WEIGHTS, CONFIG = artifact("sub/model.bin", BODY), artifact("config.json", OTHER)
+LAYOUT = Layout(
+    "huggingface",
+    (
+        PutFile(f"repo/blobs/{WEIGHTS.hex}", WEIGHTS),
+        PutFile(f"repo/blobs/{CONFIG.hex}", CONFIG),
+        Link("repo/snapshots/c/sub/model.bin", f"../../../blobs/{WEIGHTS.hex}", WEIGHTS),
+        Link("repo/snapshots/c/config.json", f"../../blobs/{CONFIG.hex}", CONFIG),
+        PutText("repo/refs/main", "c"),
+    ),
+    "repo/snapshots/c",
+)
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Roots:
+    own = {"site-packages": tmp_path / "site-packages"}
+    return roots_below(tmp_path / "models", own)
+
+
+def downloaded(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for one, body in ((WEIGHTS, BODY), (CONFIG, OTHER)):
+        path = tmp_path / "downloads" / f"{one.hex}.part"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(body)
+        found[one.digest] = path
+    return found
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_files_links_and_markers_are_put_in_place(tmp_path: Path, roots: Roots) -> None:
+    verified = downloaded(tmp_path)
+    place(LAYOUT, roots, verified)
+    root = roots["huggingface"]
+    link = root / "repo/snapshots/c/sub/model.bin"
+    assert os.readlink(link) == f"../../../blobs/{WEIGHTS.hex}"
+    assert link.read_bytes() == BODY
+    assert (root / "repo/snapshots/c/config.json").read_bytes() == OTHER
+    assert (root / "repo/refs/main").read_bytes() == b"c"
+    assert inspect(LAYOUT, roots, deep=True).presence() == "present"
+    assert not any(path.exists() for path in verified.values())
+    assert not [name for name in tree(root) if name.endswith((".tmp", ".link"))]
+
+
+def test_placing_again_changes_nothing(tmp_path: Path, roots: Roots) -> None:
+    place(LAYOUT, roots, downloaded(tmp_path))
+    root = roots["huggingface"]
+    before = {name: (root / name).lstat() for name in tree(root)}
+    place(LAYOUT, roots, {})
+    after = {name: (root / name).lstat() for name in tree(root)}
+    assert {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in before.items()} == {
+        name: (stat.st_ino, stat.st_mtime_ns) for name, stat in after.items()
+    }
+
+
+@pytest.mark.parametrize("done", range(len(LAYOUT.placements)))
+def test_a_second_call_finishes_what_a_killed_one_began(
+    tmp_path: Path, roots: Roots, done: int
+) -> None:
+    verified = downloaded(tmp_path)
+    place(Layout("huggingface", LAYOUT.placements[:done]), roots, verified)
+    assert not (roots["huggingface"] / "repo/refs/main").exists()
+    assert inspect(LAYOUT, roots).presence() in ("missing", "partial")
+    place(LAYOUT, roots, verified)
+    assert inspect(LAYOUT, roots, deep=True).presence() == "present"
+
+
+def test_what_a_kill_left_between_two_names_is_no_obstacle(tmp_path: Path, roots: Roots) -> None:
+    folder = roots["huggingface"] / "repo/snapshots/c"
+    folder.mkdir(parents=True)
+    (folder / ".config.json.link").symlink_to("nowhere")
+    (folder / "config.json").symlink_to("an-older-blob")
+    place(LAYOUT, roots, downloaded(tmp_path))
+    assert inspect(LAYOUT, roots, deep=True).presence() == "present"
+    assert not (folder / ".config.json.link").is_symlink()
+
+
+def test_a_wrong_marker_is_written_anew(tmp_path: Path, roots: Roots) -> None:
+    place(LAYOUT, roots, downloaded(tmp_path))
+    marker = roots["huggingface"] / "repo/refs/main"
+    for wrong in (b"c\n", b"other", b"\xff"):
+        marker.write_bytes(wrong)
+        assert inspect(LAYOUT, roots).presence() == "partial"
+        place(LAYOUT, roots, {})
+        assert marker.read_bytes() == b"c"
+
+
+@pytest.mark.parametrize("planted", ["repo", "repo/snapshots", "repo/blobs", "repo/refs"])
+def test_a_planted_link_that_leads_outside_is_refused(
+    tmp_path: Path, roots: Roots, planted: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = roots["huggingface"] / planted
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(ModelSetError) as caught:
+        place(LAYOUT, roots, downloaded(tmp_path))
+    assert caught.value.failure.code == "store-not-writable"
+    assert "leads outside" in caught.value.failure.message
+    assert list(outside.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(
+    tmp_path: Path, roots: Roots
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    for name in (f"repo/blobs/{CONFIG.hex}", "repo/refs/main"):
+        path = roots["huggingface"] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(precious)
+    place(LAYOUT, roots, downloaded(tmp_path))
+    assert precious.read_text() == "keep"
+    assert inspect(LAYOUT, roots, deep=True).presence() == "present"
+
+
+def test_a_root_that_is_itself_a_link_is_the_users_own_choice(tmp_path: Path) -> None:
+    (tmp_path / "disk2").mkdir()
+    (tmp_path / "models").symlink_to(tmp_path / "disk2")
+    roots = roots_below(tmp_path / "models", {})
+    place(LAYOUT, roots, downloaded(tmp_path))
+    assert (tmp_path / "disk2/huggingface/hub/repo/refs/main").read_text() == "c"
+
+
+def test_one_file_at_two_paths_is_brought_once(tmp_path: Path, roots: Roots) -> None:
+    twice = Layout("piper", (PutFile("a.bin", WEIGHTS), PutFile("a.bin", WEIGHTS)))
+    place(twice, roots, downloaded(tmp_path))
+    assert (roots["piper"] / "a.bin").read_bytes() == BODY
+
+
+def test_a_wheel_is_installed_when_its_bytes_are_here_and_left_alone_otherwise(
+    tmp_path: Path, roots: Roots
+) -> None:
+    wheel = make_wheel(tmp_path)
+    row: InstallWheel = placement_of(wheel)
+    layout = Layout("site-packages", (row,), "tiny_model-1.0.dist-info")
+    place(layout, roots, {})
+    assert inspect(layout, roots).presence() == "missing"
+    place(layout, roots, {row.artifact.digest: wheel})
+    assert inspect(layout, roots).presence() == "present"
+
+
+# A system without links: the audit hook refuses the call itself, whoever makes it.
+WITHOUT_LINKS = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[4:]
+refused = sys.argv[3].split(",")
+def refuse(event, arguments):
+    if event in refused:
+        raise OSError(1, "no such right")
+from tests.store.test_place import LAYOUT
+from modelset.store.inspect import inspect
+from modelset.store.place import place
+from modelset.store.roots import roots_below
+roots = roots_below(Path(sys.argv[1]), {})
+downloads = Path(sys.argv[2])
+verified = {row.artifact.digest: downloads / f"{row.artifact.hex}.part"
+            for row in LAYOUT.placements[:2]}
+sys.addaudithook(refuse)
+place(LAYOUT, roots, verified)
+place(LAYOUT, roots, {})
+print(inspect(LAYOUT, roots, deep=True).presence())
+"""
+
+
+@pytest.mark.parametrize(("refused", "links"), [("os.symlink", 2), ("os.symlink,os.link", 1)])
+def test_where_links_are_not_allowed_the_files_are_there_all_the_same(
+    project: Project, tmp_path: Path, refused: str, links: int
+) -> None:
+    downloaded(tmp_path)
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", WITHOUT_LINKS, str(tmp_path / "models")]
+    command += [str(tmp_path / "downloads"), refused, str(root)]
+    ran = run_process(command, env=project.environ)
+    assert ran.stdout == "present\n", ran.stderr
+    file = tmp_path / "models/huggingface/hub/repo/snapshots/c/sub/model.bin"
+    assert not file.is_symlink()
+    assert file.read_bytes() == BODY
+    assert file.stat().st_nlink == links
+
+
+def test_every_root_lies_below_the_models_root_unless_it_has_its_own(tmp_path: Path) -> None:
+    roots = roots_below(tmp_path, {"torch": tmp_path / "elsewhere", "site-packages": tmp_path})
+    assert set(roots) == {*BELOW, "site-packages"}
+    assert roots["torch"] == tmp_path / "elsewhere"
+    assert roots["huggingface"] == tmp_path / "huggingface" / "hub"
+    assert roots["nltk"] == tmp_path / "nltk_data"
+    assert set(LIBRARY_ROOTS) <= set(BELOW)
