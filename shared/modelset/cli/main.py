@@ -45,22 +45,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             as_json=options.json, quiet=options.quiet, color=not options.no_color and wants_color()
         )
         code = modules[name].run(options, screen, stop)
-    except ModelSetError as error:
-        if "--debug" in arguments:
-            raise
-        code = exit_code_of(error.failure)
-        say_error(error.failure.message, error.failure.hint)
-        failure = {"code": error.failure.code, "message": error.failure.message}
-        screen.document(envelope(name, code, {"error": failure | {"hint": error.failure.hint}}))
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to be said to anybody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        code = _say(name, error, screen)
     if stop.code:
         # Workers may still hang in a system call; what they wrote survives a kill.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(KINDS[stop.code].exit_code)
+    return code
+
+
+def _say(command: str, error: Exception, screen: Screen) -> int:
+    """Say what ended a command, as words and as a document; returns the exit code."""
+    if not isinstance(error, ModelSetError):
+        error = ModelSetError(
+            "unexpected",
+            f"{type(error).__name__}: {error}",
+            "run it again with --debug, and report what that shows",
+        )
+    failure = error.failure
+    code = exit_code_of(failure)
+    say_error(failure.message, failure.hint)
+    said = {"code": failure.code, "message": failure.message, "hint": failure.hint}
+    screen.document(envelope(command, code, {"error": said}))
     return code
 
 

@@ -10,15 +10,12 @@ from modelset.cli.progress import make_progress
 from modelset.cli.screen import Screen
 from modelset.core.errors import KINDS, exit_code_of
 from modelset.core.plan import SPARE_BYTES
-from modelset.core.report import envelope, model_data, report_data
+from modelset.core.report import download_exit_code, envelope, model_data, report_data
 from modelset.core.types import Choice, Failure, LeftOut, Report, Selection
 from modelset.core.words import size_text
 from modelset.engine.guard import Stop
 from modelset.model_set import ModelSet
 from modelset.store.files import free_bytes
-
-EXIT_NETWORK = KINDS["network-unreachable"].exit_code
-EXIT_DISK = KINDS["disk-full"].exit_code
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +71,7 @@ def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report)
     about = "about " if failures else ""
     to_come = sum(needs.values())
     screen.line(f"  {about}{size_text(to_come)} to fetch, {disk_words(models.settings, free)}")
-    code = _exit_code(failures, to_come, free)
+    code = _exit_code(report, to_come, free)
     data = report_data(report) | {
         "selected": [
             {**model_data(choice.model), "tier": choice.tier, "why": choice.why}
@@ -118,9 +115,15 @@ def _row(
     return (f"about {need}" if failure else need), why, choice.model.licence
 
 
-def _exit_code(failures: Mapping[str, Failure], to_come: int, free: int) -> int:
+def _exit_code(report: Report, to_come: int, free: int) -> int:
     """Without a network a plan still holds, so its absence alone is no failure."""
-    codes = {exit_code_of(failure) for failure in failures.values()} - {EXIT_NETWORK}
     if to_come + SPARE_BYTES > free:
-        codes.add(EXIT_DISK)
-    return min(codes, default=0)
+        return KINDS["disk-full"].exit_code
+    network = KINDS["network-unreachable"].exit_code
+    return download_exit_code(
+        [
+            outcome
+            for outcome in report.outcomes
+            if outcome.failure is None or exit_code_of(outcome.failure) != network
+        ]
+    )
