@@ -128,9 +128,11 @@ def test_a_source_that_gets_no_answer_ends_at_the_deadline(
             f'[[model]]\nkey = "{key}"\ncategory = "house"\nsource = "wheel"\n'
             'ref = { requirement = "house" }'
         )
-    ran = project.run(key, "--timeout", "2", "--json")
+    # pip itself takes a while to start, more so on a busy machine.
+    timeout_s = 2 if asks == "the host" else 8
+    ran = project.run(key, "--timeout", str(timeout_s), "--json")
     assert origin.requests, "the question was asked"
     assert ran.failure(key)["code"] == "deadline"
-    assert 2.0 <= ran.outcomes[key]["seconds"] <= 3.0
+    assert timeout_s <= ran.outcomes[key]["seconds"] <= timeout_s + 1
     assert ran.code == 12
     assert not (project.root / "models.lock.json").exists()

@@ -6,8 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +14,6 @@ import pytest
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact
 from modelset.store import files
-
-
-@pytest.fixture
-def dead_pid() -> int:
-    """The number of a process that has ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-        return process.pid
 
 
 def other_volume(here: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -96,14 +97,17 @@ def test_a_second_call_finishes_what_a_killed_one_began(
     assert inspect(LAYOUT, roots, deep=True).presence() == "present"
 
 
-def test_what_a_kill_left_between_two_names_is_no_obstacle(tmp_path: Path, roots: Roots) -> None:
+def test_what_a_kill_left_between_two_names_is_swept(
+    tmp_path: Path, roots: Roots, dead_pid: int
+) -> None:
     folder = roots["huggingface"] / "repo/snapshots/c"
     folder.mkdir(parents=True)
-    (folder / ".config.json.link").symlink_to("nowhere")
+    left = folder / f".config.json.{dead_pid}-0.tmp"
+    left.symlink_to("nowhere")
     (folder / "config.json").symlink_to("an-older-blob")
     place(LAYOUT, roots, downloaded(tmp_path))
     assert inspect(LAYOUT, roots, deep=True).presence() == "present"
-    assert not (folder / ".config.json.link").is_symlink()
+    assert not left.is_symlink()
 
 
 def test_a_wrong_marker_is_written_anew(tmp_path: Path, roots: Roots) -> None:
@@ -175,6 +179,7 @@ def test_a_wheel_is_installed_when_its_bytes_are_here_and_left_alone_otherwise(
 # A system without links: the audit hook refuses the call itself, whoever makes it.
 WITHOUT_LINKS = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 sys.path[:0] = sys.argv[4:]
 refused = sys.argv[3].split(",")
@@ -219,3 +224,25 @@ def test_every_root_lies_below_the_models_root_unless_it_has_its_own(tmp_path: P
     assert roots["huggingface"] == tmp_path / "huggingface" / "hub"
     assert roots["nltk"] == tmp_path / "nltk_data"
     assert set(LIBRARY_ROOTS) <= set(BELOW)
+
+
+def test_models_of_one_repository_are_placed_side_by_side(tmp_path: Path, roots: Roots) -> None:
+    folder = tmp_path / "bytes"
+    folder.mkdir()
+    markers = Layout(LAYOUT.root, LAYOUT.placements[2:], LAYOUT.folder)
+    for number in range(30):
+        verified = {}
+        for one, body in ((WEIGHTS, BODY), (CONFIG, OTHER)):
+            verified[one.digest] = folder / f"{one.hex}-{number}"
+            verified[one.digest].write_bytes(body)
+        place(LAYOUT, roots, verified)
+        snapshot = roots["huggingface"] / "repo/snapshots/c"
+        for link in (snapshot / "config.json", snapshot / "sub/model.bin"):
+            link.unlink()
+        (roots["huggingface"] / "repo/refs/main").unlink()
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(place, markers, roots, {}) for _ in range(4)]:
+                done.result()
+
+        assert inspect(LAYOUT, roots).presence() == "present"
+    assert not [name for name in tree(roots["huggingface"]) if name.endswith(".tmp")]

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact
 
 CHUNK = 1024 * 1024
+
+_temporaries = itertools.count()
 
 
 class Hasher(Protocol):
@@ -88,8 +91,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     with saying("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = beside(path)
         try:
             with open(temporary, "wb") as stream:
                 stream.write(data)
@@ -125,8 +127,7 @@ def move(source: Path, target: Path) -> None:
                 raise
             import shutil
 
-            _sweep(target)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            temporary = beside(target)
             with open(source, "rb") as reading, open(temporary, "wb") as writing:
                 shutil.copyfileobj(reading, writing, CHUNK)
                 writing.flush()
@@ -173,11 +174,15 @@ def is_alive(pid: int) -> bool:
     return bool(psutil.pid_exists(pid))
 
 
-def _sweep(path: Path) -> None:
+def beside(path: Path) -> Path:
+    """A temporary name next to a path, for this process and no other use of it; what dead
+    processes left under such names is removed.
+    """
     for stale in path.parent.glob(f".{path.name}.*.tmp"):
-        owner = stale.name.split(".")[-2]
+        owner = stale.name.split(".")[-2].partition("-")[0]
         if not (owner.isdigit() and is_alive(int(owner))):
             stale.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}-{next(_temporaries)}.tmp")
 
 
 def write_json(path: Path, document: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import InstallWheel, Layout, Link, PutFile, PutText
-from modelset.store.files import is_inside, move, saying, sync_folder, write_atomic
+from modelset.store.files import beside, is_inside, move, saying, sync_folder, write_atomic
 from modelset.store.roots import Roots
 from modelset.store.wheels import install_wheel
 
@@ -54,20 +54,18 @@ def _link(target: Path, link: Link) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_symlink() and os.readlink(target) == link.target:
             return
-        beside = target.with_name(f".{target.name}.link")
-        beside.unlink(missing_ok=True)
+        name = beside(target)
         try:
-            beside.symlink_to(link.target)
+            name.symlink_to(link.target)
         except OSError:
             # Windows without the right to make links: one inode with two names, else a copy.
             blob = target.parent / link.target
             try:
-                os.link(blob, beside)
+                os.link(blob, name)
             except OSError:
-                shutil.copyfile(blob, beside)
-        os.replace(beside, target)
-        # A rename between two names of one file leaves both.
-        beside.unlink(missing_ok=True)
+                shutil.copyfile(blob, name)
+        os.replace(name, target)
+        name.unlink(missing_ok=True)  # a rename between two names of one file leaves both
         sync_folder(target.parent)
 
 
