@@ -41,12 +41,12 @@ class ModelSet:
         texts = catalog_texts()
         if self.settings.catalog_text:
             texts[str(self.settings.config)] = self.settings.catalog_text
-        return parse_catalog(texts, check_ref=self._check_ref)
+        return parse_catalog(texts, check_ref=self._check_ref, parse=self.settings.documents.parse)
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The hardware rules."""
-        return parse_rules(rules_text())
+        return parse_rules(self.settings.documents.parse(rules_text()))
 
     @cached_property
     def profile(self) -> Profile:
@@ -67,6 +67,7 @@ class ModelSet:
         """The models that are wanted here; raises ModelSetError `unknown-model` or `usage`."""
         can = capabilities(self.profile) | ({"hf-token"} if self.settings.token else set())
         catalog, advice = self.catalog, self.recommendation
+        self.settings.documents.keep()
         return select(
             catalog,
             wishes,

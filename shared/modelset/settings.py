@@ -6,15 +6,15 @@ The only module that reads the environment.
 import contextlib
 import os
 import sysconfig
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirror, hub_mirror, parse_mirrors
-from modelset.core.values import dataclass, field
+from modelset.core.values import dataclass, field, replace
 from modelset.lookup import Lookup
+from modelset.store.documents import Documents
 from modelset.store.files import is_there, read_text
 from modelset.store.roots import BELOW, LIBRARY_ROOTS, roots_below
 
@@ -43,6 +43,7 @@ class Settings:
     ca_file: str = ""
     mirrors: Mapping[str, tuple[Mirror, ...]] = field(default_factory=dict)
     catalog_text: str = ""
+    documents: Documents = field(default_factory=Documents, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -90,8 +91,11 @@ def load_settings(
     text = read_text(config)
     if text is None and asked.origins["config"] != "default":
         raise ModelSetError("config-invalid", f"{config} does not exist", "check MODELSET_CONFIG")
-    asked.read(_parse(text or "", config), config)
-    settings = _settings(asked, home, config, text or "")
+    # Not the `out` of the settings: this is read to know them.
+    out = Path(environ.get("MODELSET_OUT") or home / "out")
+    documents = Documents(out / "toml_cache.json")
+    asked.read(_parse(text or "", config, documents), config)
+    settings = replace(_settings(asked, home, config, text or ""), documents=documents)
     asked.refuse_unknown(_SECTIONS)
     if asked.problems:
         raise ModelSetError(
@@ -138,9 +142,9 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
     )
 
 
-def _parse(text: str, config: Path) -> Mapping[str, Any]:
+def _parse(text: str, config: Path, documents: Documents) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(text)
+        return documents.parse(text)
     except (ValueError, RecursionError) as error:  # besides its own, `int` raises too
         raise ModelSetError(
             "config-invalid", f"{config}: {error}", "mend the TOML syntax there"

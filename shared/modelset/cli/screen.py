@@ -66,7 +66,10 @@ class Screen:
     def document(self, data: Mapping[str, Any]) -> None:
         """The one document of a command, with --json."""
         if self.as_json:
-            sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=not self._fancy) + "\n")
+            # Indented for people only: it takes several times as long.
+            indent = 1 if sys.stdout.isatty() else None
+            sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=not self._fancy) + "\n")
+            sys.stdout.flush()  # here, where a reader that has gone is noticed
 
     def _plain(self, text: str) -> str:
         return text if self._fancy else text.encode("ascii", "replace").decode()

@@ -2,17 +2,18 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as short
 from typing import Any, Final
 
 from modelset.core.errors import ModelSetError
+from modelset.core.reading import parse_toml
 from modelset.core.types import TIERS, Category, Model
 from modelset.core.values import dataclass
 from modelset.core.words import NEED_WORDS, close_to, suggestion
 
 _Documents = Mapping[str, Mapping[str, Any]]
+Parse = Callable[[str], Mapping[str, Any]]
 CheckRef = Callable[[str, Mapping[str, object]], list[str]]
 
 _FIELDS: Final = {
@@ -81,7 +82,9 @@ class _Table:
         return f"{where}: {self.key or f'model {self.number}'}: {field}: {words}"
 
 
-def parse_catalog(texts: Mapping[str, str], *, check_ref: CheckRef) -> Catalog:
+def parse_catalog(
+    texts: Mapping[str, str], *, check_ref: CheckRef, parse: Parse = parse_toml
+) -> Catalog:
     """The catalog that TOML texts describe, each under the name of its file.
 
     A text with `category` at its top declares that category, and its `[default]` fills the tables
@@ -89,7 +92,7 @@ def parse_catalog(texts: Mapping[str, str], *, check_ref: CheckRef) -> Catalog:
     earlier one. `check_ref` returns the problems of a source and its ref, in words.
     Raises ModelSetError `catalog-invalid` with one line for every problem of all files.
     """
-    documents, problems = _load(texts)
+    documents, problems = _load(texts, parse)
     problems += _header_problems(documents)
     tables: list[_Table] = []
     for file, document in documents.items():
@@ -107,12 +110,12 @@ def parse_catalog(texts: Mapping[str, str], *, check_ref: CheckRef) -> Catalog:
     return Catalog(models, categories, aliases)
 
 
-def _load(texts: Mapping[str, str]) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+def _load(texts: Mapping[str, str], parse: Parse) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
     documents: dict[str, Mapping[str, Any]] = {}
     problems: list[str] = []
     for file, text in texts.items():
         try:
-            documents[file] = tomllib.loads(text)
+            documents[file] = parse(text)
         # Besides its own error, which is a ValueError, tomllib lets those of `int` through.
         except (ValueError, RecursionError) as error:
             problems.append(f"{file}: not valid TOML: {error}")

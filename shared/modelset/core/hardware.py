@@ -1,13 +1,12 @@
 """Says what a machine is and which Whisper model suits it, by rules that are data."""
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Final, Literal, get_args
 
 from modelset.core.profile import GB, Gpu, Profile, Vendor, capability_text
-from modelset.core.reading import Version, read_value
+from modelset.core.reading import Version, parse_toml, read_value
 from modelset.core.values import dataclass
 
 Device = Literal["cpu", "cuda"]
@@ -109,7 +108,7 @@ def parse_rules(source: str | Mapping[str, object]) -> tuple[Rule, ...]:
     compute; a name used twice; no catch-all at the end, or one before it.
     """
     try:
-        data = tomllib.loads(source) if isinstance(source, str) else source
+        data = parse_toml(source) if isinstance(source, str) else source
     except ValueError as error:
         raise ValueError(f"not TOML: {error}") from error
     tables = data.get("rule")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 from modelset.core.values import dataclass
@@ -17,6 +18,7 @@ _PART = r"(?!\.{0,2}(?:/|\Z))[^/\x00-\x1f\\:]+"
 _SAFE_NAME = re.compile(rf"{_PART}(?:/{_PART})*")
 
 
+@lru_cache(4096)  # the files of most repositories have the same few names
 def check_name(name: str) -> str:
     """Return a relative file name that stays inside its folder on every system; ValueError for
     absolute names, `..`, empty parts, drive letters, back slashes and control characters.

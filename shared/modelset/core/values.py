@@ -43,14 +43,15 @@ def dataclass(*, frozen: bool = False, slots: bool) -> Callable[[type[T]], type[
         space = dict(cls.__dict__)
         known = _take_fields(space)
         space |= {"__slots__": (*known,), "__match_args__": (*known,), "_fields": known}
-        space |= {"__init__": _init(cls, known, frozen), "__eq__": _eq, "__reduce__": _reduce}
-        space |= {"__repr__": _repr, "__dataclass_fields__": _StandardFields()}
+        space |= {"__eq__": _eq, "__reduce__": _reduce, "__repr__": _repr}
+        space["__dataclass_fields__"] = _StandardFields()
         space["__hash__"] = _hash if frozen else None
         if frozen:
             space |= {"__setattr__": _refuse, "__delattr__": _refuse}
         for name in ("__dict__", "__weakref__"):
             space.pop(name, None)
         made: type[T] = type(cls.__name__, (), space)
+        type.__setattr__(made, "__init__", _init(made, known))
         return made
 
     return make
@@ -120,8 +121,10 @@ def _take_fields(space: dict[str, Any]) -> dict[str, Field]:
     return known
 
 
-def _init(cls: type, known: Mapping[str, Field], frozen: bool) -> Any:
-    space: dict[str, Any] = {"MISSING": MISSING, "put": object.__setattr__}
+def _init(cls: type, known: Mapping[str, Field]) -> Any:
+    # The slots' own setters: they are quicker than a name, and no class can refuse them.
+    space: dict[str, Any] = {f"set_{name}": cls.__dict__[name].__set__ for name in known}
+    space["MISSING"] = MISSING
     arguments, lines = ["self"], []
     for name, one in known.items():
         value = name
@@ -134,7 +137,7 @@ def _init(cls: type, known: Mapping[str, Field], frozen: bool) -> Any:
             arguments.append(f"{name}=default_{name}")
         else:
             arguments.append(name)
-        lines.append(f"put(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+        lines.append(f"set_{name}(self, {value})")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
     body = "\n ".join(lines or ["pass"])

@@ -61,16 +61,15 @@ class HuggingFace:
         """
         folder = _folder(pin.ref)
         snapshot = f"{folder}/snapshots/{pin.revision}"
-        files = tuple(
-            PutFile(f"{folder}/blobs/{artifact.hex}", artifact) for artifact in pin.artifacts
-        )
+        rows = [(artifact, f"blobs/{artifact.hex}") for artifact in pin.artifacts]
+        files = tuple(PutFile(f"{folder}/{blob}", artifact) for artifact, blob in rows)
         links = tuple(
             Link(
                 f"{snapshot}/{artifact.name}",
-                "../" * (artifact.name.count("/") + 2) + f"blobs/{artifact.hex}",
+                "../" * (artifact.name.count("/") + 2) + blob,
                 artifact,
             )
-            for artifact in pin.artifacts
+            for artifact, blob in rows
         )
         tree: tuple[PutText, ...] = ()
         if "allow" not in pin.ref:

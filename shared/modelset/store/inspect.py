@@ -41,24 +41,6 @@ class Findings:
             return "partial" if self.found else "missing"
         return "present"
 
-    def saw(self, path: str, stat: os.stat_result, artifact: Artifact) -> bool:
-        """Whether a file with the artifact's name is right: by its size, and with `deep` by its
-        digest.
-        """
-        self.inodes[(stat.st_dev, stat.st_ino)] = stat.st_size
-        if stat.st_size != artifact.size:
-            self.corrupt.append(f"{path}: {stat.st_size} bytes, expected {artifact.size}")
-            self.lacking.add(artifact.digest)
-            return False
-        if self.deep:
-            actual = digest_of(path, artifact, pause=self.pause)
-            if actual != artifact.hex:
-                self.corrupt.append(f"{path}: {actual}, expected {artifact.hex}")
-                self.lacking.add(artifact.digest)
-                return False
-        self.found += 1
-        return True
-
 
 def inspect(
     layout: Layout,
@@ -73,17 +55,16 @@ def inspect(
     """
     found = Findings(deep=deep, pause=pause)
     root = os.fspath(roots[layout.root])
-    linked: set[str] = set()
+    shown: set[str] = set()  # digests of files that a link has led to: no second look
     for placement in reversed(layout.placements):
         if isinstance(placement, Link):
             if _file(found, f"{root}/{placement.path}", placement.artifact):
-                linked.add(placement.artifact.digest)
+                shown.add(placement.artifact.digest)
         elif isinstance(placement, PutFile):
-            # A link that resolves has already shown the file behind it.
             artifact = placement.artifact
-            if artifact.digest in linked:
-                continue
-            if not _file(found, f"{root}/{placement.path}", artifact):
+            if artifact.digest not in shown and not _file(
+                found, f"{root}/{placement.path}", artifact
+            ):
                 found.lacking.add(artifact.digest)
         elif isinstance(placement, PutText):
             _text(found, f"{root}/{placement.path}", placement.text)
@@ -104,12 +85,25 @@ def digest_of(path: str, artifact: Artifact, *, pause: Callable[[], None] = lamb
 
 
 def _file(found: Findings, path: str, artifact: Artifact) -> bool:
+    """Whether a file is there and right: by its size, and with `deep` by its digest."""
     try:
         stat = os.stat(path)
     except OSError:
         found.missing.append(path)
         return False
-    return found.saw(path, stat, artifact)
+    found.inodes[stat.st_dev, stat.st_ino] = stat.st_size
+    if stat.st_size != artifact.size:
+        return _wrong(found, path, artifact, f"{stat.st_size} bytes, expected {artifact.size}")
+    if found.deep and (actual := digest_of(path, artifact, pause=found.pause)) != artifact.hex:
+        return _wrong(found, path, artifact, f"{actual}, expected {artifact.hex}")
+    found.found += 1
+    return True
+
+
+def _wrong(found: Findings, path: str, artifact: Artifact, words: str) -> bool:
+    found.corrupt.append(f"{path}: {words}")
+    found.lacking.add(artifact.digest)
+    return False
 
 
 def _text(found: Findings, path: str, text: str) -> None:
