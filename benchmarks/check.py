@@ -162,7 +162,7 @@ def head(rounds: int) -> list[str]:
 def main() -> int:
     """Measure both cases, write the page; 1 when `check` is not as fast as it has to be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--page", type=Path, default=ROOT / "benchmarks" / "check.md")
     options = parser.parse_args()
     lines, slow = head(options.rounds), []

@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import gc
 from typing import Any
 
 from modelset.cli.models import draw_header, draw_statuses
@@ -25,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Check, draw, and return the exit code."""
+    gc.disable()  # what a check makes, it needs until it ends
     settings = settings_of(options)
     if not options.demo and not is_there(settings.lock) and _has_demo(settings):
         say("note: nothing is locked yet, so this shows the demo set in out/demo")

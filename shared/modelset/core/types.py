@@ -87,8 +87,8 @@ class Artifact:
     def __post_init__(self) -> None:
         check_name(self.name)
         check_digest(self.digest)
-        if self.size < 0:
-            raise ValueError(f"negative size: {self.name}")
+        if type(self.size) is not int or self.size < 0 or not isinstance(self.url, str):
+            raise ValueError(f"not an address and a size: {self.name}")
 
     @property
     def hex(self) -> str:
