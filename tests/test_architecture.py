@@ -68,6 +68,7 @@ HELD = {
         free=("demo",),
         exceptions={
             ("net.index", "subprocess"): "asks pip",
+            ("net.xet_process", "subprocess"): "runs hf_xet, which cannot be stopped otherwise",
             ("probe.system", "subprocess"): "asks the system about its cards",
         },
     ),

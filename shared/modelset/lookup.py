@@ -3,7 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from modelset.core.proxies import Proxies, Proxy
+
+T = TypeVar("T")
 
 
 class Lookup:
@@ -73,6 +77,16 @@ class Lookup:
         value = self.find(name, variables, "download")
         return default if value is None else str(value)
 
+    def parsed(
+        self, name: str, variables: tuple[str, ...], default: str, parse: Callable[[str], T]
+    ) -> T:
+        """What a text of the section [download] means to `parse`, which raises ValueError."""
+        try:
+            return parse(self.text(name, variables, default))
+        except ValueError as error:
+            self.problems.append(f"{self.origins[name]}: {name}: {error}")
+            return parse(default)
+
     def number(
         self, name: str, variables: tuple[str, ...], default: Any, kind: Callable[[Any], Any]
     ) -> Any:
@@ -90,3 +104,19 @@ class Lookup:
             )
             return default
         return number
+
+    def proxies(
+        self, variables: Mapping[str, tuple[str, ...]], without: tuple[str, ...]
+    ) -> Proxies:
+        """The proxy of each scheme, and the hosts that need none; only the environment says so."""
+        found = {}
+        for scheme, names in variables.items():
+            # Within a CGI program this one is a header that its client has chosen.
+            is_cgi = "REQUEST_METHOD" in self.environ
+            safe = tuple(name for name in names if name != "HTTP_PROXY" or not is_cgi)
+            address = str(self.find(f"{scheme}_proxy", safe, "") or "").strip()
+            if address:
+                whole = address if "://" in address else f"http://{address}"
+                found[scheme] = Proxy(whole, self.origins[f"{scheme}_proxy"])
+        hosts = str(self.find("no_proxy", without, "") or "")
+        return Proxies(found, tuple(hosts.lower().replace(",", " ").split()))

@@ -13,19 +13,20 @@ from modelset.core.hardware import Recommendation, Rule, capabilities, parse_rul
 from modelset.core.profile import Profile
 from modelset.core.report import check_exit_code
 from modelset.core.select import Wishes, available, select
-from modelset.core.types import Choice, LeftOut, Model, Report, Selection
+from modelset.core.types import Choice, Report, Selection
 from modelset.engine.check import Inspector, Seen, total_bytes
 from modelset.engine.guard import Stop
 from modelset.engine.lock import read_lock
 from modelset.probe.machine import load_or_profile
-from modelset.settings import Settings
+from modelset.settings import Settings, process_environ
 from modelset.sources import SOURCES, check_ref
 from modelset.store.catalog import catalog_texts, rules_text
 
 if TYPE_CHECKING:  # what loads a socket library must not be loaded for a check
     from modelset.core.events import Emit
     from modelset.core.ports import Guard, Web
-    from modelset.engine.task import OnRetry, Terms, World
+    from modelset.core.retry import OnRetry
+    from modelset.engine.task import Terms, World
 
 
 class ModelSet:
@@ -76,14 +77,9 @@ class ModelSet:
             recommended_why=advice.reason,
         )
 
-    def compatible(self) -> tuple[Model, ...]:
-        """Every model of the catalog that this machine can use."""
-        barred = {row.model.key for row in self.incompatible()}
-        return tuple(model for key, model in self.catalog.models.items() if key not in barred)
-
-    def incompatible(self) -> tuple[LeftOut, ...]:
-        """Every model of the catalog that this machine cannot use, and why."""
-        return self.select(Wishes(keys=tuple(self.catalog.models))).left_out
+    def everything(self) -> Selection:
+        """Every model of the catalog: chosen where this machine can use it, else left out."""
+        return self.select(Wishes(keys=tuple(self.catalog.models)))
 
     def present_keys(self) -> frozenset[str]:
         """Keys of the locked models that are whole on this disk."""
@@ -99,7 +95,7 @@ class ModelSet:
         corrupt = [one.model.key for one in statuses if one.presence == "corrupt"]
         if corrupt:
             self._distrust(corrupt)
-        barred = {row.model.key for row in self.incompatible()}
+        barred = {row.model.key for row in self.everything().left_out}
         return Report(
             statuses=statuses,
             left_out=selection.left_out,
@@ -134,22 +130,31 @@ class ModelSet:
     def _world(self, emit: "Emit") -> Iterator["World"]:
         import certifi
 
-        from modelset.engine.fetch import Places
+        from modelset.engine.guard import RateLimit
+        from modelset.engine.means import Places
         from modelset.engine.task import World
         from modelset.net.index import PipIndex
+        from modelset.net.transfer import WireSettings
         from modelset.net.web import HttpWeb
-        from modelset.net.wire import CurlWire, WireSettings
+        from modelset.net.wire import CurlWire
+        from modelset.net.xet import XetSettings, XetWire, needs_xet
+        from modelset.store.scratch import scratch
 
         own = self.settings
+        throttle = RateLimit(own.limit_rate.rate_at) if own.limit_rate.is_bounded else None
         wire = CurlWire(
             WireSettings(
                 connect_s=own.connect_s,
                 stall_s=own.stall_s,
-                ca_file=own.ca_file or certifi.where(),
+                ca_file=own.ca_file or ("" if own.ca_folder else certifi.where()),
+                ca_folder=own.ca_folder,
+                ca_origin=own.origins["ca_file"],
+                proxies=own.proxies,
                 user_agent=f"modelset/{__version__}",
-            )
+            ),
+            throttle,
         )
-        index = PipIndex(own.index_url, own.ca_file)
+        index = PipIndex(own.index_url, own.ca_file or own.ca_folder)
 
         def make_web(guard: "Guard", on_retry: "OnRetry") -> "Web":
             return HttpWeb(
@@ -161,7 +166,17 @@ class ModelSet:
                 on_retry=on_retry,
             )
 
-        places = Places(wire, own.roots["downloads"], own.mirrors, own.credentials)
+        xet = XetWire(
+            wire,
+            XetSettings(process_environ(), own.connect_s, own.stall_s, ca_file=own.ca_file),
+            mirrors=own.mirrors,
+            scratch=lambda: scratch(own.roots["downloads"]),
+            throttle=throttle,
+        )
+        ways = {"http": lambda artifact: False, "xet": lambda artifact: True, "auto": needs_xet}
+        places = Places(
+            wire, own.roots["downloads"], own.mirrors, own.credentials, xet, ways[own.transport]
+        )
         try:
             yield World(self._inspector, places, make_web, own.lock, self.stop, emit, _now)
         finally:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import Mirror, hub_mirror, parse_mirrors
+from modelset.core.mirrors import Mirror, hub_mirror, is_address, parse_mirrors
+from modelset.core.proxies import Proxies
+from modelset.core.rate import Timetable, parse_timetable
 from modelset.core.values import dataclass, field, replace
 from modelset.lookup import Lookup
 from modelset.store.documents import Documents
@@ -20,8 +22,16 @@ from modelset.store.roots import BELOW, LIBRARY_ROOTS, roots_below
 
 HUB = "https://huggingface.co"
 
+# How files of the Hub come: over plain HTTP, through Xet, or as the Hub serves each.
+TRANSPORTS = ("auto", "http", "xet")
 # What else modelset.toml may hold: mirrors, and the tables that belong to the catalog.
 _SECTIONS = ("mirrors", "model")
+
+# The variables that name a proxy for each scheme; of two spellings the lower-case one wins.
+_PROXIES = {
+    "http": ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"),
+    "https": ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,12 @@ class Settings:
     stall_s: int
     index_url: str
     token: str = field(repr=False)
+    connections: int = 16
+    limit_rate: Timetable = Timetable()
+    transport: str = "auto"
     ca_file: str = ""
+    ca_folder: str = ""
+    proxies: Proxies = field(default_factory=Proxies)
     mirrors: Mapping[str, tuple[Mirror, ...]] = field(default_factory=dict)
     catalog_text: str = ""
     documents: Documents = field(default_factory=Documents, repr=False)
@@ -113,9 +128,13 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
     mirrors, problems = parse_mirrors(asked.document.get("mirrors", {}), where=config.name)
     asked.problems += problems
     endpoint = asked.environ.get("HF_ENDPOINT", "").rstrip("/")
-    if endpoint and endpoint != HUB:
+    if endpoint and not is_address(endpoint):
+        # Not repeated: it may hold a password.
+        asked.problems.append(f"HF_ENDPOINT: not an address such as {HUB}")
+    elif endpoint and endpoint != HUB:
         mirrors[f"{HUB}/"] = (hub_mirror(endpoint),)
         asked.origins["huggingface.co"] = "HF_ENDPOINT"
+    ca_file, ca_folder = _trusted(asked)
     return Settings(
         project=home,
         config=config,
@@ -129,17 +148,39 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
         timeout_s=asked.number(
             "timeout", ("MODELSET_DOWNLOAD_TIMEOUT", "MODEL_DOWNLOAD_TIMEOUT"), None, float
         ),
+        connections=asked.number("connections", ("MODELSET_DOWNLOAD_CONNECTIONS",), 16, int),
+        limit_rate=asked.parsed(
+            "limit_rate", ("MODELSET_DOWNLOAD_LIMIT_RATE",), "off", parse_timetable
+        ),
+        transport=asked.parsed("transport", ("MODELSET_DOWNLOAD_TRANSPORT",), "auto", _transport),
         connect_s=asked.number("connect_timeout", (), 10.0, float),
         stall_s=asked.number("stall_timeout", (), 20, int),
         index_url=asked.text("index_url", ("MODELSET_INDEX_URL",), ""),
         token=_token(asked, models_root),
-        ca_file=asked.text(
-            "ca_file", ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), ""
-        ),
+        ca_file=ca_file,
+        ca_folder=ca_folder,
+        proxies=asked.proxies(_PROXIES, ("no_proxy", "NO_PROXY")),
         mirrors=mirrors,
         catalog_text=text,
         origins=asked.origins,
     )
+
+
+def _trusted(asked: Lookup) -> tuple[str, str]:
+    """The file of trusted certificates, or the folder (SSL_CERT_DIR may list several)."""
+    variables = ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR")
+    place = str(asked.path("ca_file", variables, Path(), "download"))
+    if asked.origins["ca_file"] == "default":
+        return "", ""
+    # Only a folder has a parent of its own; what is not there is said when it is needed.
+    are_folders = all(is_there(Path(part, "..")) for part in place.split(os.pathsep))
+    return ("", place) if are_folders else (place, "")
+
+
+def _transport(text: str) -> str:
+    if text not in TRANSPORTS:
+        raise ValueError(f"{text} is none of {', '.join(TRANSPORTS)}")
+    return text
 
 
 def _parse(text: str, config: Path, documents: Documents) -> Mapping[str, Any]:

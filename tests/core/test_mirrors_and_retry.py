@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,7 +17,7 @@ from modelset.core.mirrors import (
     origin_of,
     parse_mirrors,
 )
-from modelset.core.retry import Policy, delay_s, persist
+from modelset.core.retry import Policy, Retries, delay_s, persist
 
 HUB = "https://huggingface.co/"
 FILE = HUB + "acme/thing/resolve/main/a.bin"
@@ -196,13 +195,10 @@ class Attempts:
     codes: list[str]
     retry_after_s: float | None = None
     asked: list[str] = field(default_factory=list)
-    kept: int = 0
-    on_fail: Callable[[Attempts], None] = lambda attempts: None
 
     def __call__(self, address: Address) -> str:
         self.asked.append(address.url)
         if self.codes:
-            self.on_fail(self)
             code = self.codes.pop(0)
             raise ModelSetError(code, f"{code} at {address.url}", retry_after_s=self.retry_after_s)
         return f"from {address.url}"
@@ -230,7 +226,7 @@ def test_what_may_pass_is_tried_again_with_growing_pauses() -> None:
         ("server-error", 2),
         ("connection-lost", 3),
     ]
-    assert guard.slept == [row[2] for row in heard]
+    assert guard.slept == pytest.approx([row[2] for row in heard])
     assert 0.25 <= guard.slept[0] <= 0.5 <= guard.slept[1] <= 1 <= guard.slept[2] <= 2
 
 
@@ -267,19 +263,33 @@ def test_a_machine_without_a_network_is_not_asked_for_long() -> None:
 
 
 def test_a_try_that_brought_bytes_is_not_used_up() -> None:
-    def keep(attempts: Attempts) -> None:
-        attempts.kept += 1
+    retries = Retries([ONE], FakeGuard())
+    for _ in range(30):
+        retries.failed(ModelSetError("connection-lost", "broke"), progressed=True)
+    for _ in range(3):
+        retries.failed(ModelSetError("connection-lost", "broke"), progressed=False)
+    with pytest.raises(ModelSetError):
+        retries.failed(ModelSetError("connection-lost", "broke"), progressed=False)
 
-    attempts = Attempts(["connection-lost"] * 30, on_fail=keep)
-    found = persist([ONE], attempts, guard=FakeGuard(), progress=lambda: attempts.kept)
-    assert found == "from https://one.example/"
-    assert len(attempts.asked) == 31
+
+def test_wrong_bytes_are_asked_for_once_more_when_there_is_no_other_place() -> None:
+    wrong = ModelSetError("digest-mismatch", "wrong")
+    alone = Retries([ONE], FakeGuard())
+    alone.failed(wrong, progressed=True)
+    assert alone.address == ONE
+    with pytest.raises(ModelSetError):
+        alone.failed(wrong, progressed=True)
+    two = Retries([ONE, TWO], FakeGuard())
+    two.failed(wrong, progressed=True)
+    assert two.address == TWO
+    with pytest.raises(ModelSetError):
+        two.failed(wrong, progressed=True)
 
 
 def test_what_a_server_asks_to_wait_is_waited() -> None:
     attempts, guard = Attempts(["rate-limited"], retry_after_s=7.0), FakeGuard()
     persist([ONE], attempts, guard=guard)
-    assert guard.slept == [7.0]
+    assert guard.slept == pytest.approx([7.0])
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun() -> None:

@@ -52,11 +52,9 @@ def test_critical_models_come_first_then_the_largest_then_the_name() -> None:
         status("asked", "available", want=50),
         status("also", want=9),
     ]
-    left_out = (LeftOut(model("out"), "why"),)
-    plan = make_plan(rows, left_out)
+    plan = make_plan(rows)
     assert [row.model.name for row in plan.fetch] == ["must", "also", "large", "small", "asked"]
     assert [row.model.name for row in plan.ready] == ["here"]
-    assert plan.skipped == left_out
     assert make_plan(reversed(rows)).fetch == plan.fetch
 
 

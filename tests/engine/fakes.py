@@ -20,10 +20,12 @@ def play(
     def answer(get: Get) -> None:
         given: Mapping[str, str] = {name.replace("_", "-"): text for name, text in headers.items()}
         tag = {"etag": etag} if etag else {}
-        get.receiver.head(Response(status, {**tag, **given}, get.url))
+        if not get.receiver.head(Response(status, {**tag, **given}, get.url)):
+            return
         step = max(len(data) // pieces, 1)
         for start in range(0, len(data), step):
-            get.receiver.body(data[start : start + step])
+            if not get.receiver.body(data[start : start + step]):
+                return
         if breaks:
             raise ModelSetError(breaks, f"{get.url} breaks")
 

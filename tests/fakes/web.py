@@ -12,8 +12,9 @@ from modelset.core.errors import ModelSetError
 from modelset.core.ports import Web, Wheel
 from modelset.engine.guard import RunGuard, Stop
 from modelset.net.index import PipIndex
+from modelset.net.transfer import WireSettings
 from modelset.net.web import HttpWeb
-from modelset.net.wire import CurlWire, WireSettings
+from modelset.net.wire import CurlWire
 from modelset.settings import load_settings
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from tests.faults.origin import PIECE, Exchange
 
@@ -21,12 +23,37 @@ def bytes_of(name: str, size: int) -> bytes:
     return random.Random(f"{name}/{size}").randbytes(size)
 
 
+@dataclass(slots=True)
+class Cut:
+    """Ends a connection each time that so many bytes went out, over all connections; so many
+    times, for ever with None.
+    """
+
+    after: int
+    times: int | None = 1
+    spent: bool = False
+    _sent: int = 0
+    _done: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def due(self, step: int) -> bool:
+        """Count what went out; whether the connection ends here."""
+        with self._lock:
+            self._sent += step
+            if self.spent or self._sent < self.after * (self._done + 1):
+                return False
+            self._done += 1
+            self.spent = self._done == self.times
+            return True
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file as a good server gives it, unless a field says otherwise.
 
     `stop_at` counts bytes from the file's start, `stop_after` from the first byte sent; there the
     answer ends as `ending` says. `ranges=False` ignores Range, `if_range=False` If-Range.
+    With `cut`, it ends there as soon as that says so.
     `pause_s` follows every `piece` bytes. `content_range` and `length` replace the true ones.
     """
 
@@ -42,6 +69,7 @@ class File:
     ending: Literal["hold", "reset", "close"] = "hold"
     piece: int = PIECE
     pause_s: float = 0.0
+    cut: Cut | None = None
 
     def __call__(self, exchange: Exchange) -> None:
         """Answer."""
@@ -85,7 +113,9 @@ class File:
             step = min(self.piece, limit - position)
             exchange.body(view[position : position + step])
             position += step
-            if self.pause_s:
+            if self.cut is not None and self.cut.due(step):
+                limit = position
+            elif self.pause_s:
                 exchange.pause(self.pause_s)
         if limit == end and not self.length:
             return
@@ -94,6 +124,37 @@ class File:
         elif self.ending == "reset":
             exchange.reset()
         exchange.keep = False
+
+
+class Ration:
+    """So many bytes for all connections together."""
+
+    def __init__(self, size: int) -> None:
+        self._left, self._lock = size, threading.Lock()
+
+    def take(self, count: int) -> int:
+        """How many of these bytes may still go out."""
+        with self._lock:
+            given = min(count, self._left)
+            self._left -= given
+            return given
+
+
+@dataclass(frozen=True, slots=True)
+class Rationed(File):
+    """A file of which only a ration goes out; then every connection falls silent."""
+
+    ration: Ration = field(default_factory=lambda: Ration(0))
+
+    def _send(self, exchange: Exchange, start: int, end: int) -> None:
+        view, position = memoryview(self.data), start
+        while position < end:
+            wanted = min(self.piece, end - position)
+            given = self.ration.take(wanted)
+            exchange.body(view[position : position + given])
+            position += given
+            if given < wanted:
+                exchange.hold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +170,20 @@ class Status:
         data = self.text.encode()
         exchange.head(self.status, {"Content-Length": str(len(data)), **self.headers})
         exchange.body(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A document, as an API answers; to HEAD its headers alone."""
+
+    value: Any
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer."""
+        data = json.dumps(self.value).encode()
+        exchange.head(200, {"Content-Type": "application/json", "Content-Length": str(len(data))})
+        if exchange.request.method != "HEAD":
+            exchange.body(data)
 
 
 def redirect(url: str) -> Status:
@@ -131,6 +206,11 @@ def silence(exchange: Exchange) -> None:
 def hang_up(exchange: Exchange) -> None:
     """Close without an answer."""
     exchange.keep = False
+
+
+def reset_early(exchange: Exchange) -> None:
+    """End the connection with a RST, without an answer."""
+    exchange.reset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.origin import Origin
 from tests.faults.origin import origin as running_origin
 from tests.faults.project import Project
+from tests.net.secure import Authority
 
 MakeProject = Callable[[], Project]
 
@@ -54,3 +55,11 @@ def make_project(tmp_path: Path, warm: Project) -> Iterator[MakeProject]:
 def project(make_project: MakeProject) -> Project:
     """Return a project."""
     return make_project()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return a private authority."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not there")
+    return Authority(tmp_path_factory.mktemp("authority") / "own")

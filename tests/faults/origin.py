@@ -27,6 +27,8 @@ class Request:
     connection: int
     at: float
     sent: int = 0
+    method: str = "GET"
+    query: str = ""
 
     @property
     def range_start(self) -> int:
@@ -91,10 +93,13 @@ class _Script:
 
 @dataclass(slots=True)
 class Origin:
-    """A server on a free port; `serve` says what it answers, `requests` what it was asked."""
+    """A server on a free port, or on the one it is told; `serve` says what it answers, `requests`
+    what it was asked.
+    """
 
     requests: list[Request] = field(default_factory=list)
     url: str = ""
+    port: int = 0
     _scripts: dict[str, _Script] = field(default_factory=dict)
     _listener: socket.socket = field(default_factory=socket.socket)
     _peers: set[socket.socket] = field(default_factory=set)
@@ -108,7 +113,7 @@ class Origin:
         # Inherited by each connection: little lies in the system's hands when a client is killed.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PIECE)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((host, 0))
+        self._listener.bind((host, self.port))
         self._listener.listen(64)
         self.url = f"http://{host}:{self._listener.getsockname()[1]}"
         self._start(self._accept)
@@ -185,8 +190,9 @@ class Origin:
         first, *lines = text.split("\r\n")
         pairs = (line.partition(":") for line in lines)
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-        path = first.split(" ")[1].partition("?")[0]
-        request = Request(path, headers, number, time.monotonic())
+        method, target, _ = first.split(" ")
+        path, _, query = target.partition("?")
+        request = Request(path, headers, number, time.monotonic(), method=method, query=query)
         with self._lock:
             self.requests.append(request)
             script = self._scripts.get(path)

@@ -165,11 +165,24 @@ class Project:
         return self.downloads / f"sha256-{hashlib.sha256(data).hexdigest()}.part"
 
     def part_size(self, data: bytes) -> int:
-        """How many bytes are in the partial file."""
+        """Where the partial file ends."""
         try:
             return self.part(data).stat().st_size
         except FileNotFoundError:
             return 0
+
+    def part_bytes(self, data: bytes) -> int:
+        """How many bytes are in the partial file, in whole blocks: it may have holes."""
+        try:
+            return self.part(data).stat().st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
+    def journalled(self, data: bytes) -> int:
+        """How many bytes the journal vouches for."""
+        (journal,) = self.downloads.glob(f"{self.part(data).stem}.*.json")
+        known = json.loads(journal.read_text(encoding="ascii"))
+        return sum(end - start for start, end in known["spans"])
 
     def start(self, *arguments: str) -> Running:
         """Start the downloader."""

@@ -14,7 +14,8 @@ from tests.faults.origin import Origin
 from tests.faults.project import Project, await_true
 
 from modelset.store import owner
-from modelset.store.partial import sweep
+from modelset.store.claim import sweep
+from modelset.store.life import FOREIGN_S
 
 SIZE = 8 * MIB
 DATA = bytes_of("shared", SIZE)
@@ -133,7 +134,13 @@ def leave(project: Project, kept: int, name: str) -> Path:
     project.downloads.mkdir(parents=True, exist_ok=True)
     (project.downloads / f"{stem}.part").write_bytes(DATA[:kept])
     journal = project.downloads / f"{stem}.{name}.json"
-    known = {"schema_version": 1, "kept": kept, "validator": '"one"', "origin": ""}
+    known = {
+        "schema_version": 2,
+        "spans": [[0, kept]],
+        "durable": [[0, kept]],
+        "validator": '"one"',
+        "origin": "",
+    }
     journal.write_text(json.dumps(known), "ascii")
     return journal
 
@@ -151,7 +158,7 @@ def test_a_foreign_owner_that_wrote_lately_is_waited_for(project: Project, origi
 def test_a_foreign_owner_that_fell_silent_is_taken_over(project: Project, origin: Origin) -> None:
     key = project.model("m", origin.serve("/m", File(DATA)), DATA)
     journal = leave(project, MIB, "feedfacecafe-77-1700000000-0")
-    silent = time.time() - owner.FOREIGN_S - 60
+    silent = time.time() - FOREIGN_S - 60
     os.utime(journal, (silent, silent))
     asleep = os.open(project.part(DATA), os.O_RDWR)
     try:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.faults.conftest import authority, make_project, project, warm
 from tests.faults.origin import Origin
 from tests.faults.origin import origin as running_origin
 
-from modelset.net.wire import CurlWire, WireSettings
+from modelset.net.transfer import WireSettings
+from modelset.net.wire import CurlWire
+
+__all__ = ["authority", "make_project", "project", "warm"]  # the fault tests' own fixtures
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from tests.faults.origin import Origin
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Get, Response
 from modelset.engine.guard import RunGuard, Stop
-from modelset.net.wire import CurlWire, WireSettings
+from modelset.net.transfer import WireSettings
+from modelset.net.wire import CurlWire
 
 PUBLIC, PRIVATE = "9.9.9.9", "10.1.2.3"
 
@@ -34,11 +35,13 @@ class One:
     def ended(self, get: Get, error: Exception | None) -> None:
         self.code = error.failure.code if isinstance(error, ModelSetError) else "ok"
 
-    def head(self, response: Response) -> None:
+    def head(self, response: Response) -> bool:
         assert response.status == 200
+        return True
 
-    def body(self, data: bytes) -> None:
+    def body(self, data: bytes) -> bool:
         self.body_ += data
+        return True
 
 
 def main() -> None:

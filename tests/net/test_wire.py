@@ -13,9 +13,10 @@ from tests.faults.answers import MIB, File, Status, bytes_of, hang_up, redirect,
 from tests.faults.origin import Answer, Origin, black_hole
 
 from modelset.core.errors import ModelSetError
-from modelset.core.ports import Get, Response
+from modelset.core.ports import Get, Hop, Response
 from modelset.engine.guard import RunGuard, Stop
-from modelset.net.wire import MOST_REDIRECTS, CurlWire
+from modelset.net.transfer import MOST_REDIRECTS
+from modelset.net.wire import CurlWire
 
 DATA = bytes_of("wire", MIB)
 SECRET = {"Authorization": "Bearer s3cret"}
@@ -29,6 +30,8 @@ class Taking:
     headers: Mapping[str, str] = field(default_factory=dict)
     allow_http: bool = False
     refuse: str = ""
+    enough: float = float("inf")
+    hop: Hop | None = None
     body_: bytearray = field(default_factory=bytearray)
     response: Response | None = None
     errors: list[ModelSetError | None] = field(default_factory=list)
@@ -38,20 +41,22 @@ class Taking:
         if self.handed == len(self.urls):
             return None
         self.handed += 1
-        return Get(self.urls[self.handed - 1], self, self.headers, allow_http=self.allow_http)
+        return Get(self.urls[self.handed - 1], self, self.headers, self.allow_http, hop=self.hop)
 
     def ended(self, get: Get, error: Exception | None) -> None:
         assert error is None or isinstance(error, ModelSetError)
         self.errors.append(error)
 
-    def head(self, response: Response) -> None:
+    def head(self, response: Response) -> bool:
         assert not self.body_ or len(self.urls) > 1, "the head comes before the body"
         self.response = response
+        return True
 
-    def body(self, data: bytes) -> None:
+    def body(self, data: bytes) -> bool:
         self.body_ += data
         if self.refuse:
             raise ModelSetError("size-mismatch", self.refuse)
+        return len(self.body_) < self.enough
 
 
 def take(wire: CurlWire, url: str, *, timeout_s: float = 10.0, **other: object) -> Taking:
@@ -250,7 +255,7 @@ def test_a_stop_is_noticed_in_the_middle_of_silence(
 
 
 def test_a_stop_is_noticed_while_a_connect_hangs() -> None:
-    from modelset.net.wire import WireSettings
+    from modelset.net.transfer import WireSettings
 
     with black_hole() as url:
         wire = CurlWire(WireSettings(connect_s=30))

@@ -13,7 +13,7 @@ import pytest
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact
-from modelset.store import files
+from modelset.store import files, life
 
 
 def other_volume(here: Path) -> Iterator[Path]:
@@ -56,13 +56,14 @@ def test_an_atomic_write_makes_the_folders_and_leaves_the_file_alone(tmp_path: P
 def test_a_write_sweeps_what_a_dead_process_left_and_spares_a_living_one(
     tmp_path: Path, dead_pid: int
 ) -> None:
-    living = tmp_path / f".thing.{os.getppid()}.tmp"
-    for stale in (tmp_path / f".thing.{dead_pid}.tmp", tmp_path / ".thing.what.tmp", living):
+    here = life.machine()
+    living = tmp_path / f".thing.{here}-{os.getppid()}-0.tmp"
+    dead = [tmp_path / f".{name}.{here}-{dead_pid}-7.tmp" for name in ("thing", "other.thing")]
+    theirs = [tmp_path / ".thing.what.tmp", tmp_path / f".thing.{dead_pid}"]
+    for stale in (*dead, *theirs, living):
         stale.write_bytes(b"half")
-    unrelated = tmp_path / f".other.{dead_pid}.tmp"
-    unrelated.write_bytes(b"half")
     files.write_atomic(tmp_path / "thing", b"whole")
-    assert names(tmp_path) == sorted([living.name, unrelated.name, "thing"])
+    assert names(tmp_path) == sorted([living.name, *(path.name for path in theirs), "thing"])
 
 
 def test_a_write_that_cannot_be_finished_leaves_the_old_file_and_nothing_else(
@@ -143,7 +144,7 @@ def test_across_volumes_the_bytes_are_copied_beside_their_name_first(
     body = os.urandom(3_000_000)
     source.write_bytes(body)
     target.write_bytes(b"old")
-    (tmp_path / f".a.{dead_pid}.tmp").write_bytes(b"of a killed move")
+    (tmp_path / f".a.{life.machine()}-{dead_pid}-0.tmp").write_bytes(b"of a killed move")
     files.move(source, target)
     assert target.read_bytes() == body
     assert names(tmp_path) == ["a"]
@@ -224,5 +225,5 @@ def test_free_space_is_that_of_the_nearest_folder_that_is_there(tmp_path: Path) 
 
 
 def test_a_process_lives_or_not(dead_pid: int) -> None:
-    assert files.is_alive(os.getpid())
-    assert not files.is_alive(dead_pid)
+    assert life.is_alive(os.getpid())
+    assert not life.is_alive(dead_pid)

@@ -23,9 +23,9 @@ from tests.store.test_place import (
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Layout, PutFile
 from modelset.store.inspect import (
+    Installed,
     digest_of,
     inspect,
-    installed_versions,
     normal,
     record_rows,
     trace,
@@ -243,9 +243,9 @@ def test_a_record_that_cannot_be_read_is_no_record(tmp_path: Path, text: bytes) 
 def test_a_distribution_is_found_however_its_name_is_spelled(tmp_path: Path) -> None:
     for name in ("Silero_VAD-6.0.dist-info", "silero.vad-5.0.dist-info", "other-1.dist-info"):
         (tmp_path / name).mkdir()
-    found = installed_versions(tmp_path, "silero-vad")
+    found = Installed().versions(str(tmp_path), "silero-vad")
     assert sorted(found) == ["Silero_VAD-6.0.dist-info", "silero.vad-5.0.dist-info"]
-    assert installed_versions(tmp_path / "none", "x") == []
+    assert Installed().versions(str(tmp_path / "none"), "x") == []
     assert normal("A.b_C") == "a-b-c"
 
 

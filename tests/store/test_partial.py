@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact
-from modelset.store.partial import FLUSH_BYTES, bytes_here, claim, sweep
+from modelset.store.claim import claim, sweep
+from modelset.store.journal import bytes_here
+from modelset.store.partial import FLUSH_BYTES, Partial
 
 BODY = b"0123456789" * 100
 DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
@@ -25,18 +28,20 @@ STEM = DIGEST.replace(":", "-")
 # Claims the artifact, writes, says so, and waits to be killed.
 OWNER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from modelset.core.types import Artifact
-from modelset.store.partial import claim
+from modelset.store.claim import claim
 folder, digest, size, kept, more = sys.argv[1:]
 artifact = Artifact("model.bin", "https://example.org/model.bin", int(size), digest)
 partial = claim(Path(folder), artifact)
 print("claimed" if partial else "refused", flush=True)
 if partial:
     partial.came_from("https://example.org", '"tag"')
-    partial.write(b"0123456789" * (int(kept) // 10))
-    if int(kept): partial.flush()
-    partial.write(b"?" * int(more))
+    part = partial.parts.take(artifact.size)
+    partial.write(part, [b"0123456789" * (int(kept) // 10)])
+    if int(kept): partial.note()
+    partial.write(part, [b"?" * int(more)])
     print("written", flush=True)
     sys.stdin.read()
 """
@@ -87,6 +92,14 @@ def owner(folder: Path) -> Iterator[type[Owner]]:
             one.kill()
 
 
+def add(partial: Partial, data: bytes) -> None:
+    """Write the next bytes that are lacking."""
+    part = partial.parts.take(len(data))
+    assert part is not None
+    partial.write(part, [data])
+    partial.parts.drop(part)
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -106,13 +119,13 @@ def test_what_was_released_is_resumed_with_where_it_came_from(folder: Path) -> N
     first = claim(folder, ARTIFACT)
     assert first is not None
     first.came_from("https://example.org", '"tag"')
-    first.write(BODY[:300])
+    add(first, BODY[:300])
     first.release()
     assert names(folder) == [f"{STEM}.free.json", f"{STEM}.part"]
     second = claim(folder, ARTIFACT)
     assert second is not None
     assert (second.kept, second.validator, second.origin) == (300, '"tag"', "https://example.org")
-    second.write(BODY[300:])
+    add(second, BODY[300:])
     second.finish()
     assert second.path.read_bytes() == BODY
     second.forget()
@@ -168,7 +181,7 @@ def test_after_a_kill_only_what_the_journal_vouches_for_counts(
     assert partial is not None
     assert (partial.kept, partial.validator) == (300, '"tag"')
     assert partial.path.stat().st_size == 300
-    partial.write(BODY[300:])
+    add(partial, BODY[300:])
     partial.finish()
     assert partial.path.read_bytes() == BODY
     partial.forget()
@@ -185,12 +198,12 @@ def test_a_kill_before_the_first_journal_costs_the_bytes_and_not_the_file(
 
 
 def test_a_long_stream_is_journalled_often_enough(folder: Path) -> None:
-    partial = claim(folder, ARTIFACT)
+    partial = claim(folder, replace(ARTIFACT, size=2 * FLUSH_BYTES))
     assert partial is not None
     for _ in range(3):
-        partial.write(b"x" * (FLUSH_BYTES // 2))
+        add(partial, b"x" * (FLUSH_BYTES // 2))
     (journal,) = folder.glob("*.json")
-    assert json.loads(journal.read_text())["kept"] == FLUSH_BYTES
+    assert json.loads(journal.read_text())["spans"] == [[0, FLUSH_BYTES]]
     assert FLUSH_BYTES <= 8 * 1024 * 1024
     partial.forget()
 
@@ -199,10 +212,10 @@ def test_a_restart_forgets_bytes_and_their_origin(folder: Path) -> None:
     partial = claim(folder, ARTIFACT)
     assert partial is not None
     partial.came_from("https://example.org", '"tag"')
-    partial.write(b"wrong")
+    add(partial, b"wrong")
     partial.restart()
     assert (partial.kept, partial.validator, partial.origin) == (0, "", "")
-    partial.write(BODY)
+    add(partial, BODY)
     partial.finish()
     assert partial.path.read_bytes() == BODY
     partial.forget()
@@ -211,12 +224,12 @@ def test_a_restart_forgets_bytes_and_their_origin(folder: Path) -> None:
 def test_wrong_bytes_are_set_aside_until_the_right_ones_are_here(folder: Path) -> None:
     partial = claim(folder, ARTIFACT)
     assert partial is not None
-    partial.write(b"wrong bytes")
+    add(partial, b"wrong bytes")
     partial.quarantine()
     assert partial.kept == 0
     assert (folder / "quarantine" / STEM).read_bytes() == b"wrong bytes"
     assert bytes_here(folder) == {DIGEST: 0}
-    partial.write(BODY)
+    add(partial, BODY)
     partial.finish()
     partial.forget()
     assert names(folder) == []
@@ -225,11 +238,11 @@ def test_wrong_bytes_are_set_aside_until_the_right_ones_are_here(folder: Path) -
 def test_a_claim_that_somebody_took_over_writes_no_journal(folder: Path) -> None:
     partial = claim(folder, ARTIFACT)
     assert partial is not None
-    partial.write(b"x")
+    add(partial, b"x")
     (journal,) = folder.glob("*.json")
     journal.rename(folder / f"{STEM}.other.json")
     with pytest.raises(ModelSetError) as caught:
-        partial.flush()
+        partial.note()
     assert caught.value.failure.code == "partial-taken"
     partial.release()
     assert f"{STEM}.other.json" in names(folder)
@@ -242,10 +255,11 @@ def test_a_claim_that_somebody_took_over_writes_no_journal(folder: Path) -> None
         "",
         "{",
         "[]",
-        '{"schema_version": 2, "kept": 5}',
-        '{"schema_version": 1, "kept": -5}',
-        '{"schema_version": 1, "kept": "5"}',
-        '{"schema_version": 1}',
+        '{"schema_version": 3, "spans": [[0, 5]]}',
+        '{"schema_version": 2, "spans": [[-5, 5]]}',
+        '{"schema_version": 2, "spans": [["a", 5]]}',
+        '{"schema_version": 2, "spans": 5}',
+        '{"schema_version": 2}',
         "\xff",
     ],
 )
@@ -262,7 +276,7 @@ def test_a_journal_that_says_nothing_means_from_the_start(folder: Path, text: st
 
 def test_a_journal_never_vouches_for_more_than_is_there(folder: Path) -> None:
     folder.mkdir()
-    (folder / f"{STEM}.free.json").write_text('{"schema_version": 1, "kept": 900}')
+    (folder / f"{STEM}.free.json").write_text('{"schema_version": 2, "spans": [[0, 900]]}')
     (folder / f"{STEM}.part").write_bytes(BODY[:200])
     partial = claim(folder, ARTIFACT)
     assert partial is not None
@@ -294,9 +308,44 @@ def test_a_sweep_of_nothing_is_no_error(tmp_path: Path) -> None:
 def test_the_bytes_that_wait_are_counted_by_digest(folder: Path) -> None:
     folder.mkdir()
     (folder / "git-sha1-abc.part").write_bytes(b"123")
+    (folder / "git-sha1-abc.free.json").write_text(
+        '{"schema_version": 2, "spans": [[0, 1], [5, 7]]}'
+    )
     (folder / "sha256-def.part").write_bytes(b"1")
     (folder / "sha256-def.free.json").write_text("{}")
-    assert bytes_here(folder) == {"git-sha1:abc": 3, "sha256:def": 1}
+    assert bytes_here(folder) == {"git-sha1:abc": 3, "sha256:def": 0}
+
+
+def test_spans_out_of_order_are_kept_and_the_gap_is_what_is_asked_for(folder: Path) -> None:
+    first = claim(folder, ARTIFACT)
+    assert first is not None
+    low, high = first.parts.take(300), first.parts.take(300)
+    assert low is not None
+    assert high is not None
+    first.write(high, [BODY[300:450], BODY[450:600]])
+    first.write(low, [BODY[:100]])
+    first.release()
+    second = claim(folder, ARTIFACT)
+    assert second is not None
+    assert second.parts.spans() == [(0, 100), (300, 600)]
+    assert second.kept == 400
+    gap = second.parts.take(len(BODY))
+    assert gap is not None
+    assert (gap.start, gap.end) == (100, 300)
+    second.forget()
+
+
+def test_bytes_of_another_machine_count_only_when_its_disk_had_them(folder: Path) -> None:
+    folder.mkdir()
+    known = {"schema_version": 2, "spans": [[0, 900]], "durable": [[0, 400]]}
+    journal = folder / f"{STEM}.feedfacecafe-1-1-0.json"
+    journal.write_text(json.dumps(known))
+    os.utime(journal, (1.0, 1.0))
+    (folder / f"{STEM}.part").write_bytes(BODY)
+    partial = claim(folder, ARTIFACT)
+    assert partial is not None
+    assert partial.kept == 400
+    partial.forget()
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

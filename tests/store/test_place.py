@@ -15,6 +15,7 @@ from tests.fakes.wheels import make_wheel, placement_of
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact, InstallWheel, Layout, Link, PutFile, PutText
 from modelset.store.inspect import inspect
+from modelset.store.life import machine
 from modelset.store.place import place
 from modelset.store.roots import BELOW, LIBRARY_ROOTS, Roots, roots_below
 
@@ -102,7 +103,7 @@ def test_what_a_kill_left_between_two_names_is_swept(
 ) -> None:
     folder = roots["huggingface"] / "repo/snapshots/c"
     folder.mkdir(parents=True)
-    left = folder / f".config.json.{dead_pid}-0.tmp"
+    left = folder / f".config.json.{machine()}-{dead_pid}-0.tmp"
     left.symlink_to("nowhere")
     (folder / "config.json").symlink_to("an-older-blob")
     place(LAYOUT, roots, downloaded(tmp_path))

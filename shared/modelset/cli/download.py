@@ -56,6 +56,7 @@ def terms_of(options: argparse.Namespace, settings: Settings) -> Terms:
     """How the download is to be done."""
     return Terms(
         max_workers=settings.max_workers,
+        connections=settings.connections,
         timeout_s=settings.timeout_s,
         locked=options.locked,
         frozen=options.frozen,

@@ -8,7 +8,15 @@ from modelset.core.errors import ModelSetError
 from modelset.core.select import Wishes
 from modelset.settings import Settings, find_project, load_settings, process_environ
 
-_SETTINGS = ("hf_token", "hf_token_file", "max_workers", "timeout")
+_SETTINGS = (
+    "hf_token",
+    "hf_token_file",
+    "max_workers",
+    "timeout",
+    "connections",
+    "limit_rate",
+    "transport",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,6 +74,13 @@ def add_download(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-workers", metavar="N", help="models side by side (3)")
     group.add_argument(
         "--timeout", metavar="SECONDS", help="each model's deadline (300, or its size at 1 MB/s)"
+    )
+    group.add_argument("--connections", metavar="N", help="connections of the whole run (16)")
+    group.add_argument(
+        "--limit-rate", metavar="RATE", help='of the whole run: 20M, or "08:00,5M 19:00,off"'
+    )
+    group.add_argument(
+        "--transport", metavar="NAME", help="of the Hub's files: auto, http or xet (auto)"
     )
     group.add_argument("--locked", action="store_true", help="fail when the lock is out of date")
     group.add_argument("--frozen", action="store_true", help="trust the lock, resolve nothing")

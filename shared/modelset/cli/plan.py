@@ -54,8 +54,9 @@ def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report)
     }
     needs = _needs(selection, report, failures)
     selected = {choice.model.key for choice in selection.choices}
-    others = [model.key for model in models.compatible() if model.key not in selected]
-    incompatible = models.incompatible()
+    everything = models.everything()
+    others = [one.model.key for one in everything.choices if one.model.key not in selected]
+    incompatible = everything.left_out
     free = free_bytes(models.settings.models_root)
     screen.title("PLAN")
     screen.line("  Compatible and selected")

@@ -28,6 +28,7 @@ _PART: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 _KEY: Final = re.compile(rf"{_PART}:{_PART}(?:[:/]{_PART})*")
 _KEY_WORDS: Final = "is not `family:name`: letters, digits, `.`, `_`, `-`, in the name also `:` `/`"
 _GATE: Final = re.compile(r"(https://[^/\s]\S*)?")
+_SUGGESTIONS: Final = 10
 _HINT: Final = "docs/adding-a-model.md describes every field"
 
 
@@ -210,10 +211,16 @@ def _name_problems(tables: Sequence[_Table], *, needs_known: bool) -> Iterator[s
             if name in owners:
                 yield table.problem(field, f"{name} is already a name of {owners[name]}")
             owners.setdefault(name, key)
-    for table in tables if needs_known else ():
-        for need in table.texts("needs"):
-            if ":" in need and need not in owners:
-                yield table.problem("needs", f"unknown model {need}{suggestion(need, owners)}")
+    unknown = [
+        (table, need)
+        for table in (tables if needs_known else ())
+        for need in table.texts("needs")
+        if ":" in need and need not in owners
+    ]
+    for number, (table, need) in enumerate(unknown):
+        # Each is compared with every name, so after some that would take minutes.
+        near = suggestion(need, owners) if number < _SUGGESTIONS else ""
+        yield table.problem("needs", f"unknown model {need}{near}")
 
 
 def _model(table: _Table) -> Model:

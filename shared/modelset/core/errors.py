@@ -32,6 +32,7 @@ _KINDS = (
     Kind("partial-taken", 4),
     Kind("not-found", 4, "next"),
     Kind("python-managed", 4),
+    Kind("xet-unavailable", 4, "next"),
     Kind("network-unreachable", 5, "again"),
     Kind("connect-timeout", 5, "again"),
     Kind("stalled", 5, "again"),

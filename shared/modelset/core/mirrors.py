@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from modelset.core.values import dataclass, fields
 
@@ -82,9 +82,25 @@ def canonical(url: str, mirrors: Mirrors) -> str:
     """The canonical form of an address that a mirror gave: what the lock holds outlives mirrors."""
     for prefix, chosen in mirrors.items():
         for mirror in chosen:
-            if url.startswith(mirror.url):
-                return prefix + url[len(mirror.url) :]
+            if _bare(url).startswith(_bare(mirror.url)):
+                return prefix + _bare(url)[len(_bare(mirror.url)) :]
     return url
+
+
+def is_address(url: str) -> bool:
+    """Whether it is the http address of a host; a password with a `/` in it makes another one."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that is no number
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.path
+
+
+def _bare(url: str) -> str:
+    """An address without its user: a server names itself without one."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def hub_mirror(endpoint: str) -> Mirror:
@@ -125,6 +141,6 @@ def _row_problems(row: Mapping[str, Any]) -> list[str]:
         if not isinstance(row.get(name, False), bool)
     ]
     url = row.get("url")
-    if not (isinstance(url, str) and url.startswith(("http://", "https://")) and url.endswith("/")):
+    if not (isinstance(url, str) and is_address(url) and url.endswith("/")):
         problems.append("url should be an http address that ends with /")
     return problems

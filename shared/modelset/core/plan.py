@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import TIERS, LeftOut, Plan, Status
+from modelset.core.types import TIERS, Plan, Status
 from modelset.core.words import size_text
 
 # Room that a run leaves on a volume for journals, the registry and everything else on the machine.
 SPARE_BYTES = 64 * 1024 * 1024
 
 
-def make_plan(statuses: Iterable[Status], left_out: tuple[LeftOut, ...] = ()) -> Plan:
+def make_plan(statuses: Iterable[Status]) -> Plan:
     """What to fetch and in which order: critical first, then the largest."""
     known = tuple(statuses)
     fetch = sorted(
@@ -18,7 +18,7 @@ def make_plan(statuses: Iterable[Status], left_out: tuple[LeftOut, ...] = ()) ->
         key=lambda status: (TIERS.index(status.tier), -status.bytes_want, status.model.key),
     )
     ready = tuple(status for status in known if status.presence == "present")
-    return Plan(ready, tuple(fetch), left_out)
+    return Plan(ready, tuple(fetch))
 
 
 def refuse_if_full(need: Mapping[str, int], free: Mapping[str, int]) -> None:
@@ -31,7 +31,7 @@ def refuse_if_full(need: Mapping[str, int], free: Mapping[str, int]) -> None:
             raise ModelSetError(
                 "disk-full",
                 f"not enough space in {volume}: {size_text(bytes_need)} needed,"
-                f" {size_text(free[volume])} free",
+                f" {size_text(free[volume])} free ({size_text(SPARE_BYTES)} of them are spared)",
                 "free some space, choose fewer models with `--only critical`,"
                 " or set MODELSET_MODELS_ROOT to a larger disk",
             )

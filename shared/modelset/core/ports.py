@@ -24,29 +24,47 @@ class Guard(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """Where redirects led: a later GET of the same file may begin there.
+
+    `privacy` is of the network that the last redirect came from.
+    """
+
+    url: str
+    count: int
+    privacy: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """The head of an answer; header names are lower case."""
+    """The head of an answer; header names are lower case.
+
+    `hop` is None when nothing was redirected; `multiplexed` tells HTTP/2.
+    """
 
     status: int
     headers: Mapping[str, str]
     url: str
+    hop: Hop | None = None
+    multiplexed: bool = False
 
 
 class Receiver(Protocol):
-    """Takes one answer; may raise ModelSetError to refuse the rest of it."""
+    """Takes one answer; may raise ModelSetError to refuse the rest, or end it quietly."""
 
-    def head(self, response: Response) -> None:
-        """The final status and headers, before the first byte of the body."""
+    def head(self, response: Response) -> bool:
+        """The final status and headers, before the body; whether the body is wanted."""
 
-    def body(self, data: bytes) -> None:
-        """The next bytes of the body."""
+    def body(self, data: bytes) -> bool:
+        """The next bytes of the body; whether more are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Get:
     """One GET to perform: an address, headers, who takes the answer, and what is allowed.
 
-    `allow_http` and `allow_private` widen the address rules for a mirror that says so.
+    `allow_http` and `allow_private` widen the address rules for a mirror that says so; `shared`
+    lets it share a connection with others where HTTP/2 can, which large bodies gain nothing from.
     """
 
     url: str
@@ -54,6 +72,18 @@ class Get:
     headers: Mapping[str, str] = field(default_factory=dict)
     allow_http: bool = False
     allow_private: bool = False
+    hop: Hop | None = None
+    shared: bool = False
+
+
+class Throttle(Protocol):
+    """A bound on the rate of the whole run."""
+
+    def took(self, count: int) -> None:
+        """So many bytes came."""
+
+    def wait_s(self) -> float:
+        """Seconds until more may come, 0 when there is no bound."""
 
 
 class Lanes(Protocol):

@@ -10,6 +10,7 @@ from modelset.core.mirrors import Address
 from modelset.core.ports import Guard
 
 T = TypeVar("T")
+OnRetry = Callable[[ModelSetError, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +36,70 @@ def delay_s(attempt: int, policy: Policy, asked_s: float | None) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
 
 
+class Retries:
+    """Where to ask now, and from when on; `due` is a time of the guard's clock."""
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        guard: Guard,
+        on_retry: OnRetry = lambda error, number, delay: None,
+        policy: Policy = Policy(),
+    ) -> None:
+        self.address, *self._others = addresses
+        self.due = 0.0
+        self._guard, self._on_retry, self._policy = guard, on_retry, policy
+        self._number = 1
+        self._wrong = 0
+
+    def failed(self, error: ModelSetError, *, progressed: bool) -> None:
+        """Choose where and when to ask again; raises the failure when nothing is left to try.
+
+        A try that brought bytes does not count, so a server that drops the connection every few
+        megabytes still delivers; one that only drips does not.
+        """
+        if error.kind.retry == "never":
+            raise error
+        self._wrong += error.failure.code == "digest-mismatch"
+        if progressed and error.failure.code != "stalled":
+            self._number = 1
+        wait_s = delay_s(self._number, self._policy, error.retry_after_s)
+        most = self._policy.unreachable_tries if _is_unreachable(error) else self._policy.tries
+        over = error.kind.retry == "next" or self._number >= most
+        if not over and wait_s < self._guard.remaining():
+            self._on_retry(error, self._number, wait_s)
+            self.due = self._guard.now() + wait_s
+            self._number += 1
+        elif self._others:
+            self.address, self._number, self.due = self._others.pop(0), 1, 0.0
+        elif error.failure.code == "digest-mismatch" and self._wrong == 1:
+            # Once more, all of it: the wrong bytes may have been those that an earlier run or
+            # another mirror had left.
+            self._on_retry(error, 1, 0.0)
+        else:
+            raise error
+
+
 def persist(
     addresses: Sequence[Address],
     attempt: Callable[[Address], T],
     *,
     guard: Guard,
-    progress: Callable[[], int] = lambda: 0,
-    on_retry: Callable[[ModelSetError, int, float], None] = lambda error, number, delay: None,
+    on_retry: OnRetry = lambda error, number, delay: None,
     policy: Policy = Policy(),
 ) -> T:
     """The result of the first attempt that succeeds, over addresses and tries.
 
-    `progress` counts kept bytes: an attempt that added some does not use up a try, so a server
-    that drops the connection every few megabytes still delivers. Raises the last failure.
+    Raises the last failure.
     """
-    last: ModelSetError | None = None
-    for address in addresses:
-        number = 1
-        while True:
-            before = progress()
-            try:
-                return attempt(address)
-            except ModelSetError as error:
-                last = error
-            if last.kind.retry == "never":
-                raise last
-            if progress() > before:
-                number = 1
-            wait_s = delay_s(number, policy, last.retry_after_s)
-            most = policy.unreachable_tries if _is_unreachable(last) else policy.tries
-            if last.kind.retry == "next" or number >= most or wait_s >= guard.remaining():
-                break
-            on_retry(last, number, wait_s)
+    retries = Retries(addresses, guard, on_retry, policy)
+    while True:
+        try:
+            return attempt(retries.address)
+        except ModelSetError as error:
+            retries.failed(error, progressed=False)
+        if (wait_s := retries.due - guard.now()) > 0:
             guard.sleep(wait_s)
-            number += 1
-    assert last is not None, "there is always at least one address"
-    raise last
 
 
 def _is_unreachable(error: ModelSetError) -> bool:

@@ -44,12 +44,13 @@ def select(
     barred: dict[str, Choice] = {}
     # A missing token does not silence what was asked for: its download says what to do.
     for choices, held in ((asked, capabilities | {"hf-token"}), (usual, capabilities)):
+        obstacles = _obstacles(catalog, held)
         for choice in choices:
-            obstacle = _obstacle(catalog, choice, held)
-            if obstacle:
-                barred.setdefault(choice.model.key, replace(choice, why=obstacle))
+            key = choice.model.key
+            if key in obstacles:
+                barred.setdefault(key, replace(choice, why=obstacles[key]))
             else:
-                heads.setdefault(choice.model.key, choice)
+                heads.setdefault(key, choice)
 
     chosen = _with_needs(catalog, heads)
     tiers = TIERS[:1] if wishes.only == "critical" else TIERS
@@ -154,34 +155,42 @@ def _default_set(
     return list(found.values())
 
 
-def _obstacle(catalog: Catalog, choice: Choice, held: frozenset[str]) -> str:
-    for link in _chain(catalog, choice):
-        missing = [
-            NEED_WORDS[word] for word in link.model.needs if ":" not in word and word not in held
-        ]
+def _obstacles(catalog: Catalog, held: frozenset[str]) -> dict[str, str]:
+    """Why models cannot be used with what this machine has: their own needs, or the nearest of
+    those they need. Found from the obstacles upward, so that long chains are walked once.
+    """
+    own: dict[str, str] = {}
+    needed_by: dict[str, list[str]] = {}
+    for key, model in catalog.models.items():
+        missing = [NEED_WORDS[word] for word in model.needs if ":" not in word and word not in held]
         if missing:
-            reason = ", ".join(missing)
-            return reason if link is choice else f"needs {link.model.key}: {reason}"
-    return ""
+            own[key] = ", ".join(missing)
+        for needed in map(catalog.get, model.needed_keys):
+            needed_by.setdefault(needed.key, []).append(key)
+    cause = {key: key for key in own}
+    # The list grows while it is walked: who needs what cannot be used is needed by others.
+    walked = list(own)
+    for key in walked:
+        for user in needed_by.get(key, ()):
+            if user not in cause:
+                cause[user] = cause[key]
+                walked.append(user)
+    return {key: own.get(key, f"needs {at}: {own[at]}") for key, at in cause.items()}
 
 
 def _with_needs(catalog: Catalog, heads: Mapping[str, Choice]) -> dict[str, Choice]:
-    chosen = dict(heads)
-    for head in heads.values():
-        for link in _chain(catalog, head):
-            known = chosen.get(link.model.key)
-            if known is None or TIERS.index(link.tier) < TIERS.index(known.tier):
-                chosen[link.model.key] = link
+    """The choices and all they need, each at the best tier that wants it."""
+    chosen: dict[str, Choice] = {}
+    for tier in TIERS:
+        # The list grows while it is walked: what is needed has needs of its own.
+        links = [head for head in heads.values() if head.tier == tier]
+        asked = {link.model.key: link for link in links}
+        for link in links:
+            key = link.model.key
+            if key not in chosen:
+                chosen[key] = asked.get(key, link)
+                links += [
+                    Choice(needed, tier, f"needed by {key}")
+                    for needed in map(catalog.get, link.model.needed_keys)
+                ]
     return chosen
-
-
-def _chain(catalog: Catalog, head: Choice) -> list[Choice]:
-    links = [head]
-    seen = {head.model.key}
-    # The list grows while it is walked: what is needed has needs of its own.
-    for link in links:
-        for needed in map(catalog.get, link.model.needed_keys):
-            if needed.key not in seen:
-                seen.add(needed.key)
-                links.append(Choice(needed, head.tier, f"needed by {link.model.key}"))
-    return links

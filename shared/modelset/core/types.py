@@ -223,16 +223,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decision of a download: what is ready, what to fetch in which order, what not."""
+    """The decision of a download: what is ready, and what to fetch in which order."""
 
     ready: tuple[Status, ...]
     fetch: tuple[Status, ...]
-    skipped: tuple[LeftOut, ...] = ()
-
-    @property
-    def bytes_to_move(self) -> int:
-        """Bytes still to come over the network."""
-        return sum(max(status.bytes_want - status.bytes_have, 0) for status in self.fetch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from modelset.core.lock import Lock, is_current
 from modelset.core.types import Choice, Layout, Pin, Status
 from modelset.core.values import dataclass
-from modelset.store.inspect import Findings, Inode, inspect, trace
-from modelset.store.partial import bytes_here
+from modelset.store.inspect import Findings, Inode, Installed, inspect, trace
+from modelset.store.journal import bytes_here
 from modelset.store.roots import Roots
 
 if TYPE_CHECKING:  # a check must start fast
@@ -43,9 +43,9 @@ class Inspector:
         pause: Callable[[], None] = lambda: None,
     ) -> list[Seen]:
         """One status a choice; with `deep`, every file is read and hashed."""
-        partials = bytes_here(self.roots["downloads"])
+        partials, installed = bytes_here(self.roots["downloads"]), Installed()
         return [
-            self.look_at(choice, pin, partials, deep=deep, pause=pause)
+            self.look_at(choice, pin, partials, deep=deep, pause=pause, installed=installed)
             if (pin := lock.get(choice.model.key)) is not None and is_current(pin, choice.model)
             else Seen(self._unpinned(choice))
             for choice in choices
@@ -59,10 +59,11 @@ class Inspector:
         *,
         deep: bool = False,
         pause: Callable[[], None] = lambda: None,
+        installed: Installed | None = None,
     ) -> Seen:
         """The status of one pinned model; `partials` maps digests to bytes that wait."""
         layout = self.sources[pin.source].layout(pin)
-        found = inspect(layout, self.roots, deep=deep, pause=pause)
+        found = inspect(layout, self.roots, deep=deep, pause=pause, installed=installed)
         waiting = sum(partials.get(digest, 0) for digest in found.lacking)
         presence = found.presence()
         if presence == "missing" and waiting:

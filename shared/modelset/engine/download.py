@@ -1,23 +1,30 @@
 """The main job: pins every model, decides, and brings what is missing, side by side."""
 
-from collections.abc import Iterable
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import KINDS, ModelSetError
 from modelset.core.events import Ended
+from modelset.core.lock import EMPTY
 from modelset.core.plan import make_plan, refuse_if_full
 from modelset.core.report import download_exit_code
-from modelset.core.types import Choice, InstallWheel, Pin, Report, Selection, Status
+from modelset.core.types import Choice, InstallWheel, Outcome, Pin, Report, Selection, Status
 from modelset.engine.bring import bring
-from modelset.engine.check import Seen, total_bytes
+from modelset.engine.budget import Budget
+from modelset.engine.check import Seen
 from modelset.engine.guard import RunGuard
 from modelset.engine.lock import read_lock, refuse_stale, write_lock
 from modelset.engine.prepare import prepare
-from modelset.engine.run import Crew
-from modelset.engine.task import Known, Task, Terms, World
+from modelset.engine.run import Crew, Work
+from modelset.engine.seldom import Seldom
+from modelset.engine.task import Crowd, Known, Task, Terms, World
+from modelset.store.claim import sweep
 from modelset.store.files import free_bytes, volume_of
-from modelset.store.partial import bytes_here, sweep
+from modelset.store.inspect import Inode
+from modelset.store.journal import bytes_here
 from modelset.store.registry import entry_of, read_registry, remember
 from modelset.store.roots import Roots
 
@@ -33,11 +40,17 @@ class Download:
     def __init__(self, world: World, terms: Terms) -> None:
         self._world, self._terms = world, terms
         self._roots = world.inspector.roots
-        self._ended: list[Task] = []
+        # Of what ended only this is kept: tasks hold every file of their models.
+        self._outcomes: list[Outcome] = []
+        self._ready_inodes: dict[Inode, int] = {}
         self._planned: list[Status] = []
-        self._new_pins: list[Pin] = []
+        now = RunGuard(world.stop).now
+        self._new_pins: Seldom[Pin] = Seldom(self._write_lock, now)
+        self._new_entries: Seldom[dict[str, Any]] = Seldom(self._remember, now)
         self._asking: Crew[Task] = Crew(_ASKING, world.emit, world.stop)
         self._working: Crew[Task] = Crew(terms.max_workers, world.emit, world.stop)
+        self._crowd = Crowd(Budget(terms.connections), Work())
+        self._order = itertools.count()
 
     def run(self, selection: Selection) -> Report:
         """Do it; raises ModelSetError for what concerns the run as a whole."""
@@ -54,7 +67,9 @@ class Download:
         finally:
             for crew in (self._asking, self._working):
                 self._settle(crew.end())
-            self._write_lock()
+            self._crowd.work.end()
+            self._new_pins.flush()
+            self._new_entries.flush()
         return self._report(selection)
 
     def _loop(self, choices: tuple[Choice, ...]) -> None:
@@ -77,28 +92,31 @@ class Download:
         return prepare(choice, self._world, self._terms, self._known, self._asking.tell)
 
     def _bring(self, task: Task) -> Task:
-        return bring(task, self._world, self._terms, self._working.tell)
+        return bring(task, self._world, self._terms, self._working.tell, self._crowd)
 
     def _settle(self, tasks: Iterable[Task]) -> list[Task]:
         """Book what ended; returns what still has to be fetched."""
         going = []
+        pins: dict[str, Pin] = {}
         entries: dict[str, dict[str, Any]] = {}
         for task in tasks:
             if task.new_pin is not None:
-                self._new_pins.append(task.new_pin)
+                pins[task.new_pin.key] = task.new_pin
             if task.outcome is None:
                 going.append(task)
                 continue
-            self._ended.append(task)
+            self._outcomes.append(task.outcome)
             self._world.emit(Ended(task.outcome))
             if task.outcome.failure is None and task.seen is not None:
                 entries |= self._entry(task, task.seen)
-        if entries:
-            remember(self._roots["registry"], entries)
+            if task.outcome.result == "ready" and task.seen and task.seen.findings:
+                self._ready_inodes |= task.seen.findings.inodes
+        self._new_pins.add(pins)
+        self._new_entries.add(entries)
         return going
 
     def _entry(self, task: Task, seen: Seen) -> dict[str, dict[str, Any]]:
-        if self._known.remembers(seen, self._world) or seen.pin is None or seen.layout is None:
+        if task.is_remembered or seen.pin is None or seen.layout is None:
             return {}
         entry = entry_of(
             task.choice.model,
@@ -112,7 +130,6 @@ class Download:
 
     def _admit(self, tasks: list[Task]) -> None:
         """Lock, plan, refuse a full disk before byte one, and set the workers going."""
-        self._write_lock()
         by_key = {task.choice.model.key: task for task in tasks}
         seen = [task.seen for task in tasks if task.seen is not None]
         plan = make_plan(one.status for one in seen)
@@ -121,16 +138,18 @@ class Download:
             return
         _refuse_if_full(seen, self._roots)
         for status in plan.fetch:
-            task = by_key[status.model.key]
+            task = dataclasses.replace(by_key[status.model.key], order=next(self._order))
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]
 
-    def _write_lock(self) -> None:
-        if self._new_pins and not self._terms.dry_run:
-            write_lock(self._world.lock_path, read_lock(self._world.lock_path), self._new_pins)
-            self._new_pins = []
+    def _write_lock(self, pins: Mapping[str, Pin]) -> None:
+        if not self._terms.dry_run:
+            write_lock(self._world.lock_path, read_lock(self._world.lock_path), pins.values())
+
+    def _remember(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        remember(self._roots["registry"], entries)
 
     def _report(self, selection: Selection) -> Report:
-        outcomes = [task.outcome for task in self._ended if task.outcome is not None]
+        outcomes = self._outcomes
         ended = {outcome.model.key for outcome in outcomes}
         stop = self._world.stop
         if stop.event.is_set():
@@ -142,14 +161,25 @@ class Download:
                     outcomes.append(outcome)
         order = {choice.model.key: number for number, choice in enumerate(selection.choices)}
         outcomes.sort(key=lambda outcome: order[outcome.model.key])
-        seen = self._world.inspector.look(selection.choices, read_lock(self._world.lock_path))
+        ready = {outcome.model.key for outcome in outcomes if outcome.result == "ready"}
         return Report(
             statuses=tuple(self._planned),
             outcomes=tuple(outcomes),
             left_out=selection.left_out,
-            total_bytes=total_bytes(seen),
+            total_bytes=self._total_bytes(
+                tuple(choice for choice in selection.choices if choice.model.key not in ready)
+            ),
             exit_code=KINDS[stop.code].exit_code if stop.code else download_exit_code(outcomes),
         )
+
+    def _total_bytes(self, changed: tuple[Choice, ...]) -> int:
+        """Bytes of all models; those that were ready from the start need no second look."""
+        lock = read_lock(self._world.lock_path) if changed else EMPTY
+        inodes = dict(self._ready_inodes)
+        for one in self._world.inspector.look(changed, lock):
+            if one.findings is not None:
+                inodes |= one.findings.inodes
+        return sum(inodes.values())
 
 
 def _refuse_if_full(seen: list[Seen], roots: Roots) -> None:

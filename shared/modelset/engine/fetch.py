@@ -1,158 +1,242 @@
-"""Brings one artifact here: claim, resume, stream, verify; a wrong one is set aside."""
+"""One file on its way: claimed, brought over some lanes, verified behind them, and placed."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import contextlib
+from concurrent.futures import Future
 
 from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import Address, Mirrors, addresses_of
-from modelset.core.ports import Guard, Wire
-from modelset.core.retry import persist
-from modelset.core.types import Artifact
-from modelset.engine.lanes import Digests, OneStream
-from modelset.net.failures import public
-from modelset.store.files import Hasher, feed, hasher_for, saying
-from modelset.store.partial import Partial, claim
+from modelset.core.mirrors import addresses_of, origin_of
+from modelset.core.parts import Part
+from modelset.core.ports import Get, Hop, Response
+from modelset.core.retry import Retries
+from modelset.engine import answer
+from modelset.engine.lane import Lane
+from modelset.engine.means import Means, Order
+from modelset.engine.verifier import Verifier
+from modelset.store.claim import claim
+from modelset.store.partial import Partial
 
+# What one connection is asked for at a time; a kill costs at most as much of each.
+PART = 8 * 1024 * 1024
+# At the end of a model, idle connections take over halves of at least so many bytes, from those
+# that would need at least so long: what is on its way twice is lost.
+LEAST = 256 * 1024
+_WORTH_S = 0.15
 # How often a file that another process is fetching is looked at again.
 _WAIT_S = 0.2
+# What a slow connection has brought is written after this time, whole piece or not.
+_FLUSH_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A claimed file whose digest matched, with the sha256 of the same bytes."""
+class Fetch:
+    """A large file; its lanes and the loop of its model run in one thread.
 
-    artifact: Artifact
-    partial: Partial
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What a fetch needs to know of the world: the wire, where from, and where partials lie."""
-
-    wire: Wire
-    downloads: Path
-    mirrors: Mirrors
-    credentials: Mapping[str, str]
-
-
-def fetch(
-    artifact: Artifact,
-    places: Places,
-    *,
-    guard: Guard,
-    moved: Callable[[int], None],
-    on_retry: Callable[[ModelSetError, int, float], None],
-    is_placed: Callable[[], bool],
-) -> Verified | None:
-    """The artifact's verified bytes, or None when another process has placed them meanwhile.
-
-    `moved` hears of bytes that arrive (and, negative, of bytes thrown away). Raises
-    ModelSetError; what is here stays for the next run, wrong bytes in quarantine.
+    `sha256` is the digest for the registry once it is done, empty when another process placed
+    the file meanwhile. What is here when it fails stays for the next run, wrong bytes in
+    quarantine.
     """
-    while (partial := claim(places.downloads, artifact)) is None:
-        if is_placed():
+
+    def __init__(self, order: Order, means: Means) -> None:
+        self.order, self.means = order, means
+        self.artifact = order.artifact
+        self.is_over = False
+        self.sha256 = ""
+        self.lanes: list[Lane] = []
+        self.changed = False
+        self.partial: Partial | None = None
+        places = means.places
+        addresses = addresses_of(self.artifact.url, places.mirrors, places.credentials)
+        self.retries = Retries(addresses, means.guard, means.on_retry)
+        self._verifier: Verifier | None = None
+        self._look_again = self._flushed_at = 0.0
+        self._most = self._most_before = 0
+        # What the answers have taught, for as long as it is the same address.
+        self._hop: Hop | None = None
+        self._is_open, self._ranges = False, not self.means.one_stream
+        self._most_lanes = self._ceiling = means.budget.connections
+
+    # -- what the model's loop asks ------------------------------------------------------------
+
+    def next(self, now: float) -> Get | None:
+        """A GET to start now, or None; raises ModelSetError when the file cannot be had."""
+        if now < self.retries.due or not self._is_mine(now):
             return None
-        guard.sleep(_WAIT_S)
-    if is_placed():  # between our look and our claim, another process was done with it
-        partial.forget()
-        return None
-    try:
-        return _fetch(artifact, partial, places, guard, moved, on_retry)
-    except BaseException:
-        partial.release()
-        raise
+        if self._is_complete() or len(self.lanes) >= self._most_lanes:
+            return None
+        if self.lanes and not (self._is_open and self._ranges):
+            return None  # the first answer says where to ask, and whether for ranges
+        assert self.partial is not None
+        size = self.artifact.size
+        part = self.partial.parts.take(PART if self._ranges else size)
+        return None if part is None else self._get(part)
 
+    def halve(self, now: float) -> Get | None:
+        """A GET for the half of what the slowest lane still has to bring, where that pays."""
+        if self.partial is None or not (self._is_open and self._ranges):
+            return None
+        if len(self.lanes) >= self._most_lanes or now < self.retries.due:
+            return None
+        slowest = max(self.lanes, key=lambda lane: lane.rest_s(now), default=None)
+        if slowest is None or slowest.rest < 2 * LEAST or slowest.rest_s(now) < _WORTH_S:
+            return None
+        return self._get(self.partial.parts.split(slowest.part))
 
-def _fetch(
-    artifact: Artifact,
-    partial: Partial,
-    places: Places,
-    guard: Guard,
-    moved: Callable[[int], None],
-    on_retry: Callable[[ModelSetError, int, float], None],
-) -> Verified:
-    tries = _Tries(artifact, partial, places, guard, moved)
-    if partial.kept:
-        # The one time that bytes are read again: a digest cannot be carried over a kill.
-        with saying("read", partial.path):
-            feed(partial.path, tries.digests.update, pause=guard.check)
+    def advance(self, now: float) -> None:
+        """Go on with what workers do; raises ModelSetError."""
+        if self.partial is None or self._verifier is None:
+            return
+        if now - self._flushed_at > _FLUSH_S:
+            self._flushed_at = now
+            for lane in self.lanes:
+                lane.flush()
+        if self.lanes or not self._is_complete():
+            self._verifier.flush()
+            return
+        state = self._verifier.advance()
+        self.is_over = state == "placed"
+        if state != "working":
+            self.sha256 = self._verifier.sha256
+        if state == "wrong":
+            self._set_aside(self._verifier.actual)
 
-    def go(addresses: Sequence[Address]) -> None:
-        persist(addresses, tries.attempt, guard=guard, progress=tries.progress, on_retry=on_retry)
+    @property
+    def pending(self) -> list[Future[None]]:
+        """Work that the loop may wait for."""
+        return [] if self._verifier is None else self._verifier.pending
 
-    try:
-        go(addresses_of(artifact.url, places.mirrors, places.credentials))
-    except ModelSetError as error:
-        if error.failure.code != "digest-mismatch" or len(tries.wrong_from) != 1:
-            raise
-        # Once more, all of it from where its end came from: the wrong bytes may have been those
-        # that an earlier run or another mirror had left.
-        on_retry(error, 1, 0.0)
-        go(tries.wrong_from)
-    partial.finish()
-    return Verified(artifact, partial, tries.digests.sha256.hexdigest())
+    def close(self) -> None:
+        """End where it is and keep what is here."""
+        if self.partial is None or self._verifier is None or self.is_over:
+            return
+        self._verifier.end()
+        for lane in self.lanes:
+            with contextlib.suppress(ModelSetError):
+                lane.flush()
+        self.partial.release()
 
+    # -- what its lanes tell -------------------------------------------------------------------
 
-class _Tries:
-    """Every try at one claimed file: the digests of its bytes, and what went wrong where."""
+    def opened(self, response: Response) -> None:
+        """The head of an answer was accepted: the next lanes begin where its redirects led."""
+        assert self.partial is not None
+        self._is_open, self._hop = True, response.hop
+        if response.status == 200 and response.headers.get("accept-ranges") != "bytes":
+            self._ranges = False
+        self.partial.came_from(origin_of(self.retries.address.url), answer.strong_tag(response))
 
-    def __init__(
-        self,
-        artifact: Artifact,
-        partial: Partial,
-        places: Places,
-        guard: Guard,
-        moved: Callable[[int], None],
-    ) -> None:
-        self._artifact, self._partial = artifact, partial
-        self._wire, self._guard, self._moved = places.wire, guard, moved
-        self._most = 0
-        self._changed = False
-        self.digests = Digests(lambda: _hashers(artifact))
-        self.wrong_from: list[Address] = []
+    def has_better(self, lane: Lane, response: Response) -> bool:
+        """Whether other lanes bring the same object, so that a whole answer is not needed."""
+        assert self.partial is not None
+        tag = answer.strong_tag(response)
+        if len(self.lanes) < 2 or not tag or tag != self.partial.validator:
+            return False
+        self._most_lanes = self._ceiling = len(self.lanes) - 1
+        return True
 
-    def attempt(self, address: Address) -> None:
-        """Bring the rest from an address and compare the digest; raises ModelSetError."""
-        stream = OneStream(self._artifact, address, self._partial, self.digests, self._moved)
-        try:
-            self._wire.run(stream, self._guard)
-        finally:
-            self._changed = self._changed or stream.changed
-        actual = self.digests.own.hexdigest()
-        if actual != self._artifact.hex:
-            self._moved(-self._partial.kept)
-            self._partial.quarantine()
-            self.digests.restart()
-            self._most = 0
-            self.wrong_from = [*self.wrong_from, address]
-            raise _mismatch(self._artifact, address, actual, self._changed)
+    def widen(self, lane: Lane) -> None:
+        """All of the file comes over one lane: what is here already is thrown away."""
+        assert self.partial is not None
+        if self.partial.kept:
+            self.restart()
+        else:
+            self._abandon_lanes()
+            self.partial.parts.restart()
+        part = self.partial.parts.take(self.artifact.size)
+        assert part is not None
+        lane.part, lane.is_stale, self.lanes = part, False, [lane]
+        self._ranges = False
 
-    def progress(self) -> int:
-        """The most bytes there ever were: the same ones again and again are no progress."""
-        self._most = max(self._most, self._partial.kept)
-        return self._most
+    def arrived(self, count: int) -> None:
+        """So many bytes were written."""
+        assert self.partial is not None
+        assert self._verifier is not None
+        self.means.moved(count)
+        self.means.budget.arrived(count)
+        self._verifier.follow()
 
+    def restart(self) -> None:
+        """The server has another object than before: forget what is here, and every lane."""
+        assert self.partial is not None
+        assert self._verifier is not None
+        self.means.moved(-self.partial.kept)
+        self._abandon_lanes()
+        self.partial.restart()
+        self._verifier.restart()
+        self.changed = True
 
-def _hashers(artifact: Artifact) -> tuple[Hasher, Hasher]:
-    own = hasher_for(artifact)
-    return own, own if artifact.digest.startswith("sha256:") else hashlib.sha256()
+    def ended(self, lane: Lane, error: ModelSetError | None) -> None:
+        """A lane ended; raises ModelSetError when nothing is left to try."""
+        assert self.partial is not None
+        if lane in self.lanes:
+            self.lanes.remove(lane)
+            self.partial.parts.drop(lane.part)
+        if error is None:
+            self._most_lanes = min(self._most_lanes + 1, self._ceiling)
+            return
+        self._most = max(self._most, self.partial.kept)
+        if lane.get.hop is not None and error.kind.retry != "never":
+            self._hop = None  # it has expired, or does not answer: ask again where it came from
+        elif self.lanes:
+            # One of several fails: the server may not like so many.
+            self._most_lanes = len(self.lanes)
+            if error.failure.code in ("access-denied", "rate-limited"):
+                self._ceiling = self._most_lanes
+        else:
+            self._try_again(error)
 
+    # -- its own steps -------------------------------------------------------------------------
 
-def _mismatch(artifact: Artifact, address: Address, actual: str, changed: bool) -> ModelSetError:
-    where = public(address.url)
-    algorithm = artifact.digest.partition(":")[0]
-    if changed:
-        return ModelSetError(
-            "object-changed",
-            f"{where} was replaced between two tries: {algorithm}:{actual} now,"
-            f" {artifact.digest} pinned",
-            "if the new file is the one you want, delete the model from the lock and run again",
+    def _is_mine(self, now: float) -> bool:
+        if self.partial is not None:
+            return True
+        if now < self._look_again:
+            return False
+        partial = claim(self.means.places.downloads, self.artifact)
+        # Between our look and our claim, another process may have been done with it.
+        if self.order.is_placed():
+            if partial is not None:
+                partial.forget()
+            self.is_over = True
+        elif partial is None:
+            self._look_again = now + _WAIT_S
+        else:
+            self.partial = partial
+            self._verifier = Verifier(self.order, self.means, partial)
+        return self.partial is not None
+
+    def _forget_answers(self) -> None:
+        self._hop = None
+        self._is_open, self._ranges = False, not self.means.one_stream
+        self._most_lanes = self._ceiling = self.means.budget.connections
+
+    def _abandon_lanes(self) -> None:
+        for lane in self.lanes:
+            lane.is_stale = True
+        self.lanes = []
+
+    def _is_complete(self) -> bool:
+        assert self.partial is not None
+        return self.partial.kept == self.artifact.size
+
+    def _get(self, part: Part) -> Get:
+        lane = Lane(self, part, self.means.guard.now())
+        self.lanes.append(lane)
+        return lane.make_get(self._hop)
+
+    def _try_again(self, error: ModelSetError) -> None:
+        progressed, self._most_before = self._most > self._most_before, self._most
+        address = self.retries.address
+        self.retries.failed(error, progressed=progressed)
+        if self.retries.address is not address:
+            self._forget_answers()
+
+    def _set_aside(self, actual: str) -> None:
+        assert self.partial is not None
+        assert self._verifier is not None
+        self.means.moved(-self.partial.kept)
+        self.partial.quarantine()
+        self._verifier.restart()
+        self._forget_answers()
+        self._most = self._most_before = 0
+        self._try_again(
+            answer.mismatch(self.artifact, self.retries.address, actual, changed=self.changed)
         )
-    return ModelSetError(
-        "digest-mismatch",
-        f"{artifact.name} from {where} has {algorithm}:{actual}, {artifact.digest} is pinned",
-        "run the same command again; if it persists, the source or a mirror serves wrong bytes",
-    )

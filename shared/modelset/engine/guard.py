@@ -2,9 +2,13 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from modelset.core.errors import ModelSetError
 from modelset.core.words import time_text
+
+# How much of an idle moment may be caught up with.
+_CREDIT_S = 0.1
 
 
 class Stop:
@@ -53,3 +57,31 @@ class RunGuard:
     def now(self) -> float:
         """Seconds of a clock that never jumps."""
         return time.monotonic()
+
+
+class RateLimit:
+    """The bound of a whole run in bytes a second; the rate counts over all its connections.
+
+    `rate_at` gives it for a minute of the day by the local clock, 0 for none.
+    """
+
+    def __init__(self, rate_at: Callable[[int], float]) -> None:
+        self._rate_at = rate_at
+        self._lock = threading.Lock()
+        self._paid_until = time.monotonic()
+
+    def took(self, count: int) -> None:
+        """So many bytes came."""
+        rate = self._rate()
+        with self._lock:
+            # What was not used in an idle moment is not made up for later.
+            begin = max(self._paid_until, time.monotonic() - _CREDIT_S)
+            self._paid_until = begin + (count / rate if rate else 0.0)
+
+    def wait_s(self) -> float:
+        """Seconds until more may come, 0 when there is no bound."""
+        return max(self._paid_until - time.monotonic(), 0.0) if self._rate() else 0.0
+
+    def _rate(self) -> float:
+        now = time.localtime()
+        return self._rate_at(now.tm_hour * 60 + now.tm_min)

@@ -1,175 +1,117 @@
-"""One try at the rest of a file: judges the answer, takes the bytes, hands out the GETs."""
+"""The lanes of one model: which of its files gets the next connection."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
-from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import Address, origin_of
-from modelset.core.ports import Get, Response
-from modelset.core.types import Artifact
-from modelset.net.failures import error_for, page_or, public
-from modelset.store.files import Hasher
-from modelset.store.partial import Partial
+from modelset.core.ports import Get
+from modelset.engine.fetch import Fetch
+from modelset.engine.lane import Lane
+from modelset.engine.means import Means, Order
+from modelset.engine.run import wait_for
+from modelset.engine.small import SMALL, Small
 
-
-class Digests:
-    """The artifact's own digest and the sha256 that the registry remembers, of the same bytes."""
-
-    def __init__(self, make: Callable[[], tuple[Hasher, Hasher]]) -> None:
-        self._make = make
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget every byte."""
-        self.own, self.sha256 = self._make()
-
-    def update(self, data: bytes) -> None:
-        """Take the next bytes."""
-        self.own.update(data)
-        if self.sha256 is not self.own:
-            self.sha256.update(data)
+# Files that are begun and not yet placed: bounds memory and open files.
+_MOST_OPEN = 64
+_TICK_S = 0.1
 
 
-class OneStream:
-    """The rest of one file over one connection: lanes of the transfer, receiver of its answer."""
+class ModelLanes:
+    """Hands out the GETs of one model's files, small ones first; `sums` pairs digests with the
+    sha256 of the same bytes as files are placed.
+    """
 
-    def __init__(
-        self,
-        artifact: Artifact,
-        address: Address,
-        partial: Partial,
-        digests: Digests,
-        moved: Callable[[int], None],
-    ) -> None:
-        self._artifact, self._address = artifact, address
-        self._partial, self._digests = partial, digests
-        self._moved = moved
-        self._asked = False
-        self.changed = False  # the server has another object than the one we hold the start of
+    def __init__(self, orders: Sequence[Order], means: Means) -> None:
+        self._means = means
+        orders = sorted(orders, key=lambda order: order.artifact.size > SMALL)
+        self._waiting = deque(orders)
+        self._open: list[Fetch | Small] = []
+        self._receivers: dict[int, Lane | Small] = {}
+        self.sums: list[tuple[str, str]] = []
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every file is in its place."""
+        return not self._open and not self._waiting
 
     def next(self) -> Get | None:
-        """The one GET, from where the kept bytes end; none for a file that is complete."""
-        if self._asked or self._partial.kept == self._artifact.size:
+        """The most useful GET to start now, or None; raises ModelSetError."""
+        now, share = self._means.guard.now(), self._means.share
+        self._advance(now)
+        self._means.budget.tick(now)
+        if 0 < share.sharing < share.streams and (get := self._share_connection(now)) is not None:
+            return get
+        if not self._means.budget.take(share):
             return None
-        self._asked = True
-        headers = {"Accept-Encoding": "identity"}
-        if self._address.authorization:
-            headers["Authorization"] = self._address.authorization
-        if self._partial.kept:
-            headers["Range"] = f"bytes={self._partial.kept}-"
-            # A weak tag or another server's says nothing about this object; the digest will.
-            if self._partial.origin == origin_of(self._address.url) and self._partial.validator:
-                headers["If-Range"] = self._partial.validator
-        return Get(
-            self._address.url,
-            self,
-            headers,
-            allow_http=self._address.allow_http,
-            allow_private=self._address.allow_private,
-        )
+        get = self._find(now)
+        self._means.budget.feed(share, hungry=get is not None)
+        if get is None:
+            self._means.budget.give_back(share, heard=False)
+        return get
 
     def ended(self, get: Get, error: Exception | None) -> None:
-        """Raise what went wrong, or `body-truncated` when a quiet end came too early."""
-        if error is not None:
-            raise error
-        if self._partial.kept < self._artifact.size:
-            raise ModelSetError(
-                "body-truncated",
-                f"{public(get.url)}: {self._partial.kept} of {self._artifact.size} bytes came",
-                "run the same command again; it resumes",
-            )
+        """A GET ended; raises ModelSetError when its file cannot be had."""
+        self._receivers.pop(id(get)).ended(error)
 
-    def head(self, response: Response) -> None:
-        """Refuse an answer that cannot be this file; start over where the server does."""
-        if response.status not in (200, 206):
-            if response.status == 416:
-                self._restart()
-                raise ModelSetError(
-                    "connection-lost", f"{public(response.url)}: the range is not there any more"
-                )
-            raise self._refusal(response)
-        if response.headers.get("content-encoding", "identity") not in ("identity", ""):
-            raise ModelSetError("bad-response", f"{public(response.url)}: the body is compressed")
-        if response.status == 206:
-            self._check_range(response)
-        else:
-            self._check_whole(response)
-        tag = response.headers.get("etag", "")
-        self._partial.came_from(origin_of(self._address.url), "" if tag.startswith("W/") else tag)
+    def pause(self) -> None:
+        """Wait for workers, for a retry, or for another process, while nothing is running."""
+        pending = [job for file in self._open for job in file.pending]
+        if pending:
+            wait_for(pending, _TICK_S)
+            self._means.guard.check()
+        elif self._open:
+            now = self._means.guard.now()
+            due = min(file.retries.due for file in self._open)
+            self._means.guard.sleep(min(max(due - now, 0.01), _TICK_S))
+        self._advance(self._means.guard.now())
 
-    def body(self, data: bytes) -> None:
-        """Write, hash and count the bytes; one byte too many is refused."""
-        if self._partial.kept + len(data) > self._artifact.size:
-            raise ModelSetError(
-                "size-mismatch",
-                f"{public(self._address.url)} sends more than {self._artifact.size} bytes",
-                _CHANGED_HINT,
-            )
-        self._partial.write(data)
-        self._digests.update(data)
-        self._moved(len(data))
+    def close(self) -> None:
+        """End where it is; what is here stays for the next run."""
+        for file in self._open:
+            file.close()
 
-    def _restart(self) -> None:
-        self.changed = True
-        self._moved(-self._partial.kept)
-        self._partial.restart()
-        self._digests.restart()
+    def _advance(self, now: float) -> None:
+        over = False
+        for file in self._open:
+            file.advance(now)
+            over = over or file.is_over
+        if over:
+            self.sums += [(file.artifact.digest, file.sha256) for file in self._open
+                          if file.is_over and file.sha256]  # fmt: skip
+            self._open = [file for file in self._open if not file.is_over]
 
-    def _refusal(self, response: Response) -> ModelSetError:
-        if response.status == 403 and origin_of(response.url) != origin_of(self._address.url):
-            # The next try begins at the address that signs, so an expired signature mends itself.
-            return ModelSetError(
-                "connection-lost", f"{public(response.url)}: the signed address has expired"
-            )
-        return error_for(response)
+    def _find(self, now: float) -> Get | None:
+        for file in self._open:
+            if (get := file.next(now)) is not None:
+                return self._started(get)
+        while self._waiting and len(self._open) < _MOST_OPEN:
+            file = self._begin(self._waiting.popleft())
+            if (get := file.next(now)) is not None:
+                return self._started(get)
+        for file in self._open:
+            if (get := file.halve(now)) is not None:
+                return self._started(get)
+        return None
 
-    def _check_range(self, response: Response) -> None:
-        expected = f"bytes {self._partial.kept}-{self._artifact.size - 1}/{self._artifact.size}"
-        actual = response.headers.get("content-range", "")
-        if actual == expected:
-            self._check_tag(response)
-            return
-        total = actual.rpartition("/")[2]
-        if total.isdigit() and int(total) != self._artifact.size:
-            self._restart()
-            raise self._wrong_size(response, int(total))
-        raise ModelSetError(
-            "bad-response",
-            f"{public(response.url)}: range {actual or 'missing'}, expected {expected}",
-        )
+    def _share_connection(self, now: float) -> Get | None:
+        if not self._waiting or self._waiting[0].artifact.size > SMALL:
+            return None
+        if len(self._open) >= _MOST_OPEN:
+            return None
+        file = self._begin(self._waiting.popleft())
+        assert isinstance(file, Small)
+        file.holds_lane = False
+        get = file.next(now)
+        return None if get is None else self._started(get)
 
-    def _check_tag(self, response: Response) -> None:
-        known, tag = self._partial.validator, response.headers.get("etag", "")
-        same_place = self._partial.origin == origin_of(self._address.url)
-        if same_place and known and tag and tag != known and not tag.startswith("W/"):
-            self._restart()
-            raise ModelSetError(
-                "connection-lost", f"{public(response.url)} was replaced between two tries"
-            )
+    def _begin(self, order: Order) -> Fetch | Small:
+        kind: Any = Small if order.artifact.size <= SMALL and order.in_memory else Fetch
+        file: Fetch | Small = kind(order, self._means)
+        self._open.append(file)
+        return file
 
-    def _check_whole(self, response: Response) -> None:
-        is_page = response.headers.get("content-type", "").startswith("text/html")
-        if is_page and not self._artifact.name.endswith((".html", ".htm")):
-            # Before the kept bytes go: a sign-in page says nothing about them.
-            raise page_or("html-page", response, "")
-        if self._partial.kept:
-            self._restart()
-        length = response.headers.get("content-length", "")
-        if length.isdigit() and int(length) != self._artifact.size:
-            raise self._wrong_size(response, int(length))
-
-    def _wrong_size(self, response: Response, size: int) -> ModelSetError:
-        if self.changed:
-            return ModelSetError(
-                "object-changed",
-                f"{public(response.url)} was replaced between two tries:"
-                f" {size} bytes now, {self._artifact.size} pinned",
-                _CHANGED_HINT,
-            )
-        return ModelSetError(
-            "size-mismatch",
-            f"{public(response.url)} has {size} bytes, {self._artifact.size} are pinned",
-            _CHANGED_HINT,
-        )
-
-
-_CHANGED_HINT = "if the new file is the one you want, delete the model from the lock and run again"
+    def _started(self, get: Get) -> Get:
+        receiver = get.receiver
+        assert isinstance(receiver, Lane | Small)
+        self._receivers[id(get)] = receiver
+        return get

@@ -8,6 +8,7 @@ from modelset.core.lock import is_current
 from modelset.core.ports import Guard
 from modelset.core.types import Choice, Pin
 from modelset.engine.task import Known, Task, Tell, Terms, World
+from modelset.store.claim import claim
 
 
 def prepare(choice: Choice, world: World, terms: Terms, known: Known, tell: Tell) -> Task:
@@ -22,10 +23,22 @@ def prepare(choice: Choice, world: World, terms: Terms, known: Known, tell: Tell
         task = _look(task, world, terms, known, guard, tell)
         task = dataclasses.replace(task, seconds=guard.now() - began)
         if task.seen is not None and task.seen.status.presence == "present":
+            _drop_partials(task, world, known)
             return task.done(reused=task.seen.status.bytes_have)
         return task
     except Exception as error:  # one model's surprise must not end the others
         return task.failed(error, guard.now() - began)
+
+
+def _drop_partials(task: Task, world: World, known: Known) -> None:
+    """Remove what a kill between placing and tidying left of files that are in their place."""
+    assert task.seen is not None
+    pin = task.seen.pin
+    for artifact in pin.artifacts if pin is not None else ():
+        if artifact.digest in known.partials:
+            partial = claim(world.inspector.roots["downloads"], artifact)
+            if partial is not None:
+                partial.forget()
 
 
 def _look(task: Task, world: World, terms: Terms, known: Known, guard: Guard, tell: Tell) -> Task:
@@ -45,13 +58,14 @@ def _look(task: Task, world: World, terms: Terms, known: Known, guard: Guard, te
         pin = source.resolve(model, web)
         task = dataclasses.replace(task, new_pin=pin)
     seen = world.inspector.look_at(choice, pin, known.partials)
-    if seen.status.presence != "missing" and not known.remembers(seen, world):
+    is_remembered = known.remembers(seen, world)
+    if seen.status.presence != "missing" and not is_remembered:
         # Somebody else may have put it here: believed only once every byte has been read, the
         # part of a model too, because what is kept of it is remembered as verified.
         seen = world.inspector.look_at(choice, pin, known.partials, deep=True, pause=guard.check)
     if seen.status.presence != "present" and not gate_open:
         source.check_access(model, web)
-    return dataclasses.replace(task, seen=seen)
+    return dataclasses.replace(task, seen=seen, is_remembered=is_remembered)
 
 
 def _pinned(task: Task, world: World, terms: Terms, known: Known) -> Pin | None:

@@ -10,10 +10,13 @@ from modelset.core.errors import ModelSetError
 from modelset.core.events import Emit, Event
 from modelset.core.lock import Lock
 from modelset.core.ports import Guard, Web
+from modelset.core.retry import OnRetry
 from modelset.core.types import Choice, Outcome, Pin
+from modelset.engine.budget import Budget
 from modelset.engine.check import Inspector, Seen
-from modelset.engine.fetch import Places
 from modelset.engine.guard import RunGuard, Stop
+from modelset.engine.means import Places
+from modelset.engine.run import Work
 from modelset.store.registry import is_remembered
 
 # Without `--timeout`: five minutes, or the time that the model's size takes at 1 MB/s.
@@ -21,7 +24,6 @@ SHORTEST_S = 300.0
 SLOWEST_RATE = 1_000_000
 
 Tell = Callable[[Event], None]
-OnRetry = Callable[[ModelSetError, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Terms:
     """How a download is to be done; `timeout_s` is None for the size-dependent default."""
 
     max_workers: int = 3
+    connections: int = 16
     timeout_s: float | None = None
     locked: bool = False
     frozen: bool = False
@@ -55,6 +58,14 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """What all models of a run share."""
+
+    budget: Budget
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What this machine knew when the run began."""
 
@@ -73,7 +84,8 @@ class Known:
 class Task:
     """One chosen model on its way: what was seen of it, or how it ended.
 
-    `sha256` pairs digests with the sha256 of the same bytes; `seconds` is time spent so far.
+    `sha256` pairs digests with the sha256 of the same bytes; `seconds` is time spent so far;
+    `order` is its rank in the plan; `is_remembered` says that the registry has it all already.
     """
 
     choice: Choice
@@ -82,6 +94,8 @@ class Task:
     new_pin: Pin | None = None
     seconds: float = 0.0
     sha256: tuple[tuple[str, str], ...] = ()
+    order: int = 0
+    is_remembered: bool = False
 
     def done(self, *, moved: int | None = None, reused: int) -> "Task":
         """The same model, ready; `moved` is None when nothing had to be fetched."""

@@ -13,10 +13,12 @@ from modelset.core.ports import Guard, Wheel
 
 _TICK_S = 0.1
 # `--isolated` still reads the machine-wide configuration; this leaves that aside too. A proxy
-# elsewhere cannot reach an index on this machine.
+# elsewhere cannot reach an index on this machine. The address of the index may hold a password,
+# so it comes over stdin and not on a command line that everybody can read.
 _BARE_PIP = (
-    "import os, runpy; os.environ['PIP_CONFIG_FILE'] = os.devnull;"
-    " os.environ['no_proxy'] = os.environ.get('no_proxy', '') + ',127.0.0.1,localhost';"
+    "import os, runpy, sys; e = os.environ; e['PIP_CONFIG_FILE'] = os.devnull;"
+    " e['no_proxy'] = (e.get('no_proxy') or e.get('NO_PROXY', '')) + ',127.0.0.1,localhost';"
+    " sys.argv[2:2] = ['--isolated', '--index-url', sys.stdin.read()];"
     " runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 )
 
@@ -40,11 +42,10 @@ class PipIndex:
             *(*pip, "install", "--dry-run", "--ignore-installed"),
             *("--no-deps", "--only-binary", ":all:", "--quiet", "--report", "-"),
             *("--retries", "1", "--timeout", "10", "--disable-pip-version-check", "--no-input"),
-            *(("--isolated", "--index-url", self.url) if self.url else ()),
             *(("--cert", self.ca_file) if self.url and self.ca_file else ()),
             *("--", requirement),
         ]
-        output, words = _run(command, guard)
+        output, words = _run(command, self.url, guard)
         if output is None:
             raise _failure(requirement, words)
         try:
@@ -57,19 +58,22 @@ class PipIndex:
             ) from error
 
 
-def _run(command: Sequence[str], guard: Guard) -> tuple[str | None, str]:
-    """The standard output of a command, or None and its words when it failed."""
+def _run(command: Sequence[str], told: str, guard: Guard) -> tuple[str | None, str]:
+    """The standard output of a command that is told something, or None and its words when it
+    failed.
+    """
+    given: str | None = told
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     ) as process:
         try:
             while True:
                 guard.check()
                 try:
-                    output, words = process.communicate(timeout=_TICK_S)
+                    output, words = process.communicate(given, timeout=_TICK_S)
                     break
                 except subprocess.TimeoutExpired:
-                    continue
+                    given = None
         except BaseException:
             process.kill()
             raise

@@ -45,20 +45,18 @@ class _Question:
         )
 
     def ended(self, get: Get, error: Exception | None) -> None:
-        if error is not None and self.response is None:
-            raise error
-        if error is not None and not self.head_only:
+        if error is not None:
             raise error
 
-    def head(self, response: Response) -> None:
+    def head(self, response: Response) -> bool:
         self.response = response
-        if self.head_only:
-            raise ModelSetError("bad-response", "only the head was wanted")
+        return not self.head_only
 
-    def body(self, data: bytes) -> None:
+    def body(self, data: bytes) -> bool:
         self.content += data
         if len(self.content) > LARGEST_BODY:
             raise ModelSetError("bad-response", f"{public(self.address.url)}: answer too large")
+        return True
 
 
 class HttpWeb:

@@ -58,6 +58,8 @@ class UrlSource:
             for name in _TEXTS
             if not isinstance(ref.get(name), str)
         ]
+        if "@" in str(ref.get("url", "")).partition("://")[2].partition("/")[0]:
+            problems.append("ref.url: a user and a password belong into a mirror's address")
         for name, check in (("digest", check_digest), ("path", check_name)):
             try:
                 if isinstance(ref.get(name), str):

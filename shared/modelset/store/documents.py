@@ -4,6 +4,7 @@ loading the parser, is a fifth of a check.
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from modelset.core.reading import parse_toml
 from modelset.store.files import is_there, read_text, write_json
 
 Document = Mapping[str, Any]
+
+# A text with a password in an address is parsed every time rather than kept a second time.
+_PASSWORD = re.compile(r"://[^/\s]*@")
 
 
 class Documents:
@@ -39,8 +43,9 @@ class Documents:
 
     def keep(self) -> None:
         """Write down what this run used, when an earlier one has not, where a folder is ready."""
-        known = self._used.keys() <= self._kept.keys()
+        used = {text: row for text, row in self._used.items() if not _PASSWORD.search(text)}
+        known = used.keys() <= self._kept.keys()
         if self._path and not known and is_there(self._path.parent):
             with contextlib.suppress(TypeError):  # TOML has dates, JSON has none
-                write_json(self._path, list(self._used.items()))
-                self._kept = dict(self._used)
+                write_json(self._path, list(used.items()))
+                self._kept = used

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -11,16 +10,15 @@ from typing import Protocol
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact
+from modelset.store.temporary import beside
 
 CHUNK = 1024 * 1024
-
-_temporaries = itertools.count()
 
 
 class Hasher(Protocol):
     """What hashlib's objects offer."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Take more bytes."""
 
     def hexdigest(self) -> str:
@@ -63,13 +61,37 @@ def hasher_for(artifact: Artifact) -> Hasher:
 
 
 def feed(
-    path: Path | str, take: Callable[[bytes], None], *, pause: Callable[[], None] = lambda: None
-) -> None:
-    """Hand a whole file on in chunks; `pause` is called after each and may raise."""
+    path: Path | str,
+    take: Callable[[memoryview], None],
+    *,
+    pause: Callable[[], None] = lambda: None,
+    start: int = 0,
+    end: Callable[[], float] = lambda: float("inf"),
+) -> int:
+    """Hand a file on in chunks, from a byte on and up to an end that may move meanwhile; returns
+    where it ended. `pause` is called after each chunk and may raise; a chunk is only good until
+    `take` returns.
+    """
+    room = memoryview(bytearray(CHUNK))
     with open(path, "rb", buffering=0) as stream:
-        while data := stream.read(CHUNK):
-            take(data)
+        stream.seek(start)
+        while (want := min(CHUNK, end() - start)) > 0:
+            count = stream.readinto(room[: int(want)])
+            if not count:
+                break
+            take(room[:count])
+            start += count
             pause()
+    return start
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    descriptor = os.open(path, os.O_RDWR)  # Windows syncs nothing that is open for reading alone
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -165,24 +187,6 @@ def free_bytes(path: Path) -> int:
     import shutil
 
     return shutil.disk_usage(existing_parent(path)).free
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
-    import psutil  # here, because check writes nothing and must start fast
-
-    return bool(psutil.pid_exists(pid))
-
-
-def beside(path: Path) -> Path:
-    """A temporary name next to a path, for this process and no other use of it; what dead
-    processes left under such names is removed.
-    """
-    for stale in path.parent.glob(f".{path.name}.*.tmp"):
-        owner = stale.name.split(".")[-2].partition("-")[0]
-        if not (owner.isdigit() and is_alive(int(owner))):
-            stale.unlink(missing_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}-{next(_temporaries)}.tmp")
 
 
 def write_json(path: Path, document: object) -> None:

@@ -20,6 +20,23 @@ from modelset.store.roots import Roots
 Inode = tuple[int, int]
 
 
+class Installed:
+    """The distributions in folders of packages, each folder as it was when first asked about."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, list[str]]] = {}
+
+    def versions(self, site_packages: str, name: str) -> list[str]:
+        """The dist-info folders of a distribution, whichever way its name is spelled."""
+        known = self._known.get(site_packages)
+        if known is None:
+            known = self._known[site_packages] = {}
+            for entry in _entries(site_packages):
+                if entry.endswith(".dist-info"):
+                    known.setdefault(normal(entry[:-10].rpartition("-")[0]), []).append(entry)
+        return known.get(normal(name), [])
+
+
 @dataclass(slots=True)
 class Findings:
     """What an inspection saw of one layout; sizes in bytes, each inode once."""
@@ -48,10 +65,12 @@ def inspect(
     *,
     deep: bool = False,
     pause: Callable[[], None] = lambda: None,
+    installed: Installed | None = None,
 ) -> Findings:
     """Compare a layout with the disk; opens no socket and imports no library of a model.
 
-    With `deep`, every file is read and hashed; `pause` is called in between and may raise.
+    With `deep`, every file is read and hashed; `pause` is called in between and may raise. Many
+    looks at one moment share `installed`, so that a folder of packages is listed once.
     """
     found = Findings(deep=deep, pause=pause)
     root = os.fspath(roots[layout.root])
@@ -69,7 +88,7 @@ def inspect(
         elif isinstance(placement, PutText):
             _text(found, f"{root}/{placement.path}", placement.text)
         else:
-            _wheel(found, root, placement)
+            _wheel(found, root, placement, Installed() if installed is None else installed)
     found.bytes_have = sum(found.inodes.values())
     return found
 
@@ -125,9 +144,9 @@ class Recorded:
     size: int
 
 
-def _wheel(found: Findings, root: str, wheel: InstallWheel) -> None:
+def _wheel(found: Findings, root: str, wheel: InstallWheel, installed: Installed) -> None:
     info = f"{wheel.name}-{wheel.version}.dist-info"
-    others = [name for name in installed_versions(Path(root), wheel.name) if name != info]
+    others = [name for name in installed.versions(root, wheel.name) if name != info]
     rows = list(record_rows(f"{root}/{info}/RECORD"))
     if not rows:
         found.missing.append(f"{root}/{info}/RECORD")
@@ -181,22 +200,12 @@ def record_digest(path: str) -> str:
     return "sha256=" + base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=")
 
 
-def installed_versions(site_packages: Path, name: str) -> list[str]:
-    """The dist-info folders of a distribution, whichever way its name is spelled."""
-    wanted = normal(name)
-    return [
-        entry
-        for entry in _entries(site_packages)
-        if entry.endswith(".dist-info") and normal(entry[:-10].rpartition("-")[0]) == wanted
-    ]
-
-
 def normal(name: str) -> str:
     """A distribution's name as the package index compares it."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _entries(folder: Path) -> list[str]:
+def _entries(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:

@@ -6,10 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from modelset.store.files import is_alive
-
-# After so long without a journal an owner on another machine counts as dead.
-FOREIGN_S = 120.0
+from modelset.store.life import is_alive, is_recent, machine
 
 _claims = itertools.count()
 
@@ -22,7 +19,7 @@ def owner() -> str:
 @cache
 def _process() -> str:
     pid = os.getpid()
-    return f"{_machine()}-{pid}-{_started(pid)}"
+    return f"{machine()}-{pid}-{_started(pid)}"
 
 
 def _owner_of(journal: Path) -> tuple[str, int, int] | None:
@@ -35,7 +32,7 @@ def _owner_of(journal: Path) -> tuple[str, int, int] | None:
 def is_foreign(journal: Path) -> bool:
     """Whether a journal names an owner on another machine."""
     named = _owner_of(journal)
-    return named is not None and named[0] != _machine()
+    return named is not None and named[0] != machine()
 
 
 def is_busy(journal: Path) -> bool:
@@ -44,38 +41,18 @@ def is_busy(journal: Path) -> bool:
     if named is None:
         return False
     host, pid, started = named
-    if host != _machine():
-        with contextlib.suppress(OSError):
-            return _file_clock(journal.parent) - journal.stat().st_mtime < FOREIGN_S
-        return False
+    if host != machine():
+        return is_recent(journal)
     with contextlib.suppress(Exception):
         return is_alive(pid) and abs(_started(pid) - started) <= 1
     return False
 
 
-def _file_clock(folder: Path) -> float:
-    """The time by the clock that stamps files here: on a shared store, the server's."""
-    import tempfile  # here and below, because a check only counts and must start fast
-
-    with tempfile.TemporaryFile(dir=folder) as stream:
-        return os.fstat(stream.fileno()).st_mtime
-
-
-@cache
-def _machine() -> str:
-    """A name for this machine and boot, and for the container that numbers the processes."""
-    import hashlib
-    import platform
-
-    words = [platform.node()]
-    with contextlib.suppress(OSError):
-        words.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
-    with contextlib.suppress(OSError):
-        words.append(os.readlink("/proc/self/ns/pid"))
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
-
-
 def _started(pid: int) -> int:
+    """When a process began, in seconds; on Linux since the machine did, because what is kept
+    there follows a wall clock that is set meanwhile.
+    """
     import psutil  # here, because a check only looks and must start fast
 
-    return int(psutil.Process(pid).create_time())
+    began = psutil.Process(pid).create_time()
+    return int(began - psutil.boot_time() if psutil.LINUX else began)

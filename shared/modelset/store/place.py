@@ -8,28 +8,33 @@ from pathlib import Path
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import InstallWheel, Layout, Link, PutFile, PutText
-from modelset.store.files import beside, is_inside, move, saying, sync_folder, write_atomic
+from modelset.store.files import is_inside, move, saying, sync_folder, write_atomic
 from modelset.store.roots import Roots
+from modelset.store.temporary import beside
 from modelset.store.wheels import install_wheel
 
 
-def place(layout: Layout, roots: Roots, verified: Mapping[str, Path]) -> None:
+def place(layout: Layout, roots: Roots, verified: Mapping[str, Path | bytes]) -> None:
     """Put every placement of a layout where it belongs, in the layout's order.
 
-    `verified` maps a digest to the file that holds it; a digest that is not there is already
-    in its place. Raises ModelSetError; a second call finishes what a killed one began.
+    `verified` maps a digest to the file that holds it, or to the bytes themselves; a digest that
+    is not there is already in its place. Raises ModelSetError; a second call finishes what a
+    killed one began.
     """
     root = roots[layout.root]
     for placement in layout.placements:
         if isinstance(placement, InstallWheel):
-            if placement.artifact.digest in verified:
-                install_wheel(verified[placement.artifact.digest], root, placement)
+            source = verified.get(placement.artifact.digest)
+            if isinstance(source, Path):
+                install_wheel(source, root, placement)
             continue
         target = inside(root, placement.path)
         if isinstance(placement, PutFile):
             source = verified.get(placement.artifact.digest)
+            if isinstance(source, bytes):
+                write_atomic(target, source)
             # Gone when an earlier placement of the same layout has taken it.
-            if source is not None and source.exists():
+            elif source is not None and source.exists():
                 move(source, target)
         elif isinstance(placement, Link):
             _link(target, placement)

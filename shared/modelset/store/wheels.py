@@ -7,16 +7,20 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
 from installer.exceptions import InstallerError
+from installer.records import RecordEntry
 from installer.sources import WheelFile
+from installer.utils import Scheme
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import InstallWheel
-from modelset.store.files import is_inside, saying
-from modelset.store.inspect import installed_versions, record_rows
+from modelset.store.files import is_inside, saying, sync_file
+from modelset.store.inspect import Installed, record_rows
+from modelset.store.temporary import beside
 
 # A wheel that unpacks to more than this many times its size is no model.
 LARGEST_RATIO = 100
@@ -49,6 +53,34 @@ def install_wheel(path: Path, site_packages: Path, wheel: InstallWheel) -> None:
         _remove_others(site_packages, wheel)
 
 
+class _Whole(SchemeDictionaryDestination):
+    """Gives a file its name when its bytes are durable: one with the right name is whole even after
+    a power cut, and no link that lies there, hard or symbolic, is written through.
+    """
+
+    def write_to_fs(
+        self, scheme: Scheme, path: str, stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
+        """Write beside the place, then rename; returns the line for RECORD."""
+        target = self._path_with_destdir(scheme, path)
+        if not is_inside(Path(self.scheme_dict[scheme]), target.parent):
+            raise ModelSetError(
+                "store-not-writable",
+                f"{target.parent} leads outside {self.scheme_dict[scheme]}",
+                "remove the symbolic link that was put there",
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = beside(target)
+        try:
+            name = os.path.join(os.path.dirname(path), temporary.name)
+            entry = super().write_to_fs(scheme, name, stream, is_executable)
+            sync_file(temporary)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return RecordEntry(path, entry.hash_, entry.size)
+
+
 def _destination(site_packages: Path) -> SchemeDictionaryDestination:
     scripts = sysconfig.get_path("scripts") if _is_own(site_packages) else site_packages / "bin"
     scheme = {
@@ -58,7 +90,7 @@ def _destination(site_packages: Path) -> SchemeDictionaryDestination:
         "scripts": os.fspath(scripts),
         "data": os.fspath(site_packages),
     }
-    return SchemeDictionaryDestination(
+    return _Whole(
         scheme,
         sys.executable,
         "posix" if os.name == "posix" else "win-amd64",
@@ -91,7 +123,7 @@ def _remove_others(site_packages: Path, wheel: InstallWheel) -> None:
     """Take away the files of other versions, and then what records them."""
     info = f"{wheel.name}-{wheel.version}.dist-info"
     keep = {row.path for row in record_rows(os.fspath(site_packages / info / "RECORD"))}
-    for name in installed_versions(site_packages, wheel.name):
+    for name in Installed().versions(os.fspath(site_packages), wheel.name):
         if name == info:
             continue
         for row in record_rows(os.fspath(site_packages / name / "RECORD")):

@@ -1,0 +1,58 @@
+"""What the files of one model share on their way, and what is asked for each of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelset.core.mirrors import Mirrors
+from modelset.core.ports import Guard, Wire
+from modelset.core.retry import OnRetry
+from modelset.core.types import Artifact
+from modelset.engine.budget import Budget, Share
+from modelset.engine.run import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What a fetch needs to know of the world: the wires, where from, and where partials lie."""
+
+    wire: Wire
+    downloads: Path
+    mirrors: Mirrors
+    credentials: Mapping[str, str]
+    xet: Wire | None = None
+    is_xet: Callable[[Artifact], bool] = lambda artifact: False
+
+    def wire_of(self, artifact: Artifact) -> Wire:
+        """The wire that brings a file."""
+        return self.xet if self.xet is not None and self.is_xet(artifact) else self.wire
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the files of one model share.
+
+    `moved` hears of bytes that arrive (and, negative, of bytes thrown away); with `one_stream` a
+    file is asked for in one piece.
+    """
+
+    places: Places
+    guard: Guard
+    work: Work
+    budget: Budget
+    share: Share
+    moved: Callable[[int], None]
+    on_retry: OnRetry
+    one_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One file to bring: `is_placed` looks whether it lies in its place, `put` puts it there,
+    from a file or, where that is possible, from memory.
+    """
+
+    artifact: Artifact
+    is_placed: Callable[[], bool]
+    put: Callable[[Path | bytes], None]
+    in_memory: bool = True
