@@ -43,6 +43,8 @@ def test_an_empty_project_has_the_documented_defaults(load: Any, tmp_path: Path)
     assert found.roots["huggingface"] == tmp_path / ".cache/huggingface/hub"
     assert found.roots["downloads"] == tmp_path / ".cache/downloads"
     assert (found.max_workers, found.timeout_s) == (3, None)
+    assert (found.connections, found.transport) == (16, "auto")
+    assert not found.limit_rate.is_bounded
     assert (found.token, found.mirrors, found.credentials) == ("", {}, {})
     names = ("config", "lock", "out", "models_root", "max_workers", "timeout", "hf_token")
     assert {found.origins[name] for name in names} == {"default"}
@@ -86,6 +88,73 @@ def test_the_timeout_has_the_names_of_the_seeds_too(load: Any) -> None:
     assert load({"MODEL_DOWNLOAD_TIMEOUT": "12.5"}).timeout_s == 12.5
     assert load({"MODELSET_DOWNLOAD_TIMEOUT": "9", "MODEL_DOWNLOAD_TIMEOUT": "8"}).timeout_s == 9
     assert load({}, SECTION).timeout_s == 40
+
+
+SPEED = '[download]\nconnections = 8\nlimit_rate = "4M"\ntransport = "http"\n'
+SPEED_ENVIRON = {
+    "MODELSET_DOWNLOAD_CONNECTIONS": "9",
+    "MODELSET_DOWNLOAD_LIMIT_RATE": "5M",
+    "MODELSET_DOWNLOAD_TRANSPORT": "xet",
+}
+SPEED_FLAGS = {"connections": "10", "limit_rate": "6M", "transport": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "toml", "flags", "values", "origins"),
+    [
+        ({}, "", {}, (16, 0, "auto"), ["default"] * 3),
+        ({}, SPEED, {}, (8, 4e6, "http"), ["modelset.toml"] * 3),
+        (SPEED_ENVIRON, SPEED, {}, (9, 5e6, "xet"), list(SPEED_ENVIRON)),
+        (
+            SPEED_ENVIRON,
+            SPEED,
+            SPEED_FLAGS,
+            (10, 6e6, "auto"),
+            ["--connections", "--limit-rate", "--transport"],
+        ),
+    ],
+)
+def test_what_bounds_a_download_comes_from_flag_environment_file_default(
+    load: Any,
+    environ: dict[str, str],
+    toml: str,
+    flags: dict[str, str],
+    values: tuple[int, float, str],
+    origins: list[str],
+) -> None:
+    found = load(environ, toml, **flags)
+    assert (found.connections, found.limit_rate.rate_at(0), found.transport) == values
+    assert [found.origins[name] for name in SPEED_FLAGS] == origins
+
+
+def test_a_rate_may_be_a_timetable_a_number_or_off(load: Any) -> None:
+    day = load(limit_rate="08:00,5M 19:00,off").limit_rate
+    assert [day.rate_at(hour * 60) for hour in (0, 8, 18, 19, 23)] == [0, 5e6, 5e6, 0, 0]
+    assert load(limit_rate="20Mi").limit_rate.rate_at(0) == 20 * 2**20
+    assert load({}, "[download]\nlimit_rate = 500000\n").limit_rate.rate_at(0) == 500_000
+    assert not load({}, SPEED, limit_rate="off").limit_rate.is_bounded
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"limit_rate": "fast"}, "--limit-rate: limit_rate: fast is not a rate such as 500K"),
+        ({"limit_rate": ""}, "--limit-rate: limit_rate: empty"),
+        ({"limit_rate": "20"}, "20 is less than 1K"),
+        ({"limit_rate": "24:00,5M"}, "24:00,5M is not HH:MM,RATE"),
+        ({"limit_rate": "08:00,5M 19:00"}, "19:00 is not HH:MM,RATE"),
+        ({"limit_rate": "08:00,5M 19:00,slow"}, "slow is not a rate"),
+        ({"transport": "ftp"}, "--transport: transport: ftp is none of auto, http, xet"),
+        ({"transport": ""}, "--transport: transport:"),
+        ({"connections": "0"}, "--connections: connections = '0' is not a number above 0"),
+        ({"connections": "2.5"}, "--connections: connections = '2.5' is not a number above 0"),
+    ],
+)
+def test_a_bound_that_means_nothing_is_refused(
+    load: Any, flags: dict[str, str], words: str
+) -> None:
+    (line,) = problems(load, **flags)
+    assert words in line
 
 
 @pytest.mark.parametrize("prefix", ["MODELSET", "IRENE"])
@@ -310,6 +379,7 @@ def test_the_project_of_a_checkout_is_the_checkout() -> None:
 def test_the_example_is_valid_as_it_stands_and_with_its_examples(load: Any) -> None:
     text = (Path(__file__).resolve().parents[1] / "modelset.example.toml").read_text("utf-8")
     assert load({}, text).max_workers == 3
+    assert load({}, text).connections == 16
     used = "\n".join(
         line[1:] if line.startswith("#") and not line.startswith("# ") else line
         for line in text.splitlines()
@@ -317,3 +387,5 @@ def test_the_example_is_valid_as_it_stands_and_with_its_examples(load: Any) -> N
     found = load({}, used)
     assert set(found.mirrors) == {f"{HUB}/", "https://github.com/"}
     assert "whisper:house" in found.catalog_text
+    assert found.limit_rate.rate_at(12 * 60) == 5e6
+    assert found.transport == "auto"

@@ -24,8 +24,10 @@ from modelset.store.catalog import catalog_texts, rules_text
 
 if TYPE_CHECKING:  # what loads a socket library must not be loaded for a check
     from modelset.core.events import Emit
-    from modelset.core.ports import Guard, Web
+    from modelset.core.ports import Guard, Web, Wire
     from modelset.core.retry import OnRetry
+    from modelset.engine.guard import RateLimit
+    from modelset.engine.means import Places
     from modelset.engine.task import Terms, World
 
 
@@ -131,14 +133,11 @@ class ModelSet:
         import certifi
 
         from modelset.engine.guard import RateLimit
-        from modelset.engine.means import Places
         from modelset.engine.task import World
         from modelset.net.index import PipIndex
         from modelset.net.transfer import WireSettings
         from modelset.net.web import HttpWeb
         from modelset.net.wire import CurlWire
-        from modelset.net.xet import XetSettings, XetWire, needs_xet
-        from modelset.store.scratch import scratch
 
         own = self.settings
         throttle = RateLimit(own.limit_rate.rate_at) if own.limit_rate.is_bounded else None
@@ -166,21 +165,28 @@ class ModelSet:
                 on_retry=on_retry,
             )
 
-        xet = XetWire(
-            wire,
-            XetSettings(process_environ(), own.connect_s, own.stall_s, ca_file=own.ca_file),
-            mirrors=own.mirrors,
-            scratch=lambda: scratch(own.roots["downloads"]),
-            throttle=throttle,
-        )
-        ways = {"http": lambda artifact: False, "xet": lambda artifact: True, "auto": needs_xet}
-        places = Places(
-            wire, own.roots["downloads"], own.mirrors, own.credentials, xet, ways[own.transport]
-        )
+        places = self._places(wire, throttle)
         try:
             yield World(self._inspector, places, make_web, own.lock, self.stop, emit, _now)
         finally:
             wire.close()
+
+    def _places(self, wire: "Wire", throttle: "RateLimit | None") -> "Places":
+        from modelset.engine.means import Places
+        from modelset.net.xet import XetSettings, XetWire, needs_xet
+        from modelset.store.scratch import scratch
+
+        own = self.settings
+        downloads = own.roots["downloads"]
+        xet = XetWire(
+            wire,
+            XetSettings(process_environ(), own.connect_s, own.stall_s, ca_file=own.ca_file),
+            mirrors=own.mirrors,
+            scratch=lambda: scratch(downloads),
+            throttle=throttle,
+        )
+        ways = {"http": lambda artifact: False, "xet": lambda artifact: True, "auto": needs_xet}
+        return Places(wire, downloads, own.mirrors, own.credentials, xet, ways[own.transport])
 
     @property
     def _inspector(self) -> Inspector:

@@ -125,15 +125,6 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
     models_root = asked.path(
         "models_root", ("MODELSET_MODELS_ROOT", "IRENE_MODELS_ROOT"), home / ".cache", "paths"
     )
-    mirrors, problems = parse_mirrors(asked.document.get("mirrors", {}), where=config.name)
-    asked.problems += problems
-    endpoint = asked.environ.get("HF_ENDPOINT", "").rstrip("/")
-    if endpoint and not is_address(endpoint):
-        # Not repeated: it may hold a password.
-        asked.problems.append(f"HF_ENDPOINT: not an address such as {HUB}")
-    elif endpoint and endpoint != HUB:
-        mirrors[f"{HUB}/"] = (hub_mirror(endpoint),)
-        asked.origins["huggingface.co"] = "HF_ENDPOINT"
     ca_file, ca_folder = _trusted(asked)
     return Settings(
         project=home,
@@ -160,10 +151,23 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
         ca_file=ca_file,
         ca_folder=ca_folder,
         proxies=asked.proxies(_PROXIES, ("no_proxy", "NO_PROXY")),
-        mirrors=mirrors,
+        mirrors=_mirrors(asked, config),
         catalog_text=text,
         origins=asked.origins,
     )
+
+
+def _mirrors(asked: Lookup, config: Path) -> Mapping[str, tuple[Mirror, ...]]:
+    mirrors, problems = parse_mirrors(asked.document.get("mirrors", {}), where=config.name)
+    asked.problems += problems
+    endpoint = asked.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if endpoint and not is_address(endpoint):
+        # Not repeated: it may hold a password.
+        asked.problems.append(f"HF_ENDPOINT: not an address such as {HUB}")
+    elif endpoint and endpoint != HUB:
+        mirrors[f"{HUB}/"] = (hub_mirror(endpoint),)
+        asked.origins["huggingface.co"] = "HF_ENDPOINT"
+    return mirrors
 
 
 def _trusted(asked: Lookup) -> tuple[str, str]:

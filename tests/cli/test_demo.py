@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Checkout
+from tests.cli.conftest import Checkout, make_checkout
 from tests.conftest import Ran, run_process
 
 CRITICAL = {"whisper:base", "vad:silero", "spacy:en_core_web_trf"}
@@ -213,3 +213,26 @@ def test_the_other_forms_say_the_same(demo: Checkout) -> None:
     assert f"$env:HF_HUB_CACHE = '{doubled}'" in lines["powershell"]
     assert f'ENV HF_HUB_CACHE="{cache}"' in lines["docker"]
     assert {len(found) for found in lines.values()} == {len(expected)}
+
+
+# ---- bounds of a download ------------------------------------------------------------------
+
+
+def test_a_download_keeps_within_its_rate_and_its_connections(tmp_path: Path) -> None:
+    checkout = make_checkout(tmp_path / "slow")
+    bounds = ("--connections", "2", "--limit-rate", "400K", "--transport", "http")
+    ran = checkout.run("download", "--demo", "whisper:tiny", *bounds, "--json")
+    assert ran.code == 0, ran.stderr
+    (row,) = ran.json["data"]["outcomes"]
+    assert row["bytes_moved"] > 500_000
+    # A tenth of a second's worth may come before the bound is felt.
+    assert row["seconds"] > row["bytes_moved"] / 400_000 - 0.3
+
+
+def test_what_the_hub_does_not_keep_in_xet_comes_over_http(tmp_path: Path) -> None:
+    checkout = make_checkout(tmp_path / "plain")
+    environ = {"MODELSET_DOWNLOAD_TRANSPORT": "xet"}
+    ran = checkout.run("download", "--demo", "whisper:tiny", "--json", env=environ)
+    assert ran.code == 0, ran.stderr
+    assert [row["result"] for row in ran.json["data"]["outcomes"]] == ["downloaded"]
+    assert checkout.run("check", "--demo", "--deep", "whisper:tiny", "--quiet").code == 0

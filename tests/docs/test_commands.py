@@ -48,7 +48,9 @@ def commands_in(page: str, text: str) -> list[Shown]:
     text = text.replace("\\\n", " ").replace(".\\", "./").replace("scripts\\", "scripts/")
     found = []
     for program, rest in _COMMAND.findall(text):
-        words = shlex.split(rest.replace('"', " "), comments=True)
+        # One quote alone is the end of what the whole command stands in.
+        rest = rest if rest.count('"') % 2 == 0 else rest.replace('"', " ")
+        words = shlex.split(rest, comments=True)
         found.append(Shown(page, program, tuple(words)))
     return found
 

@@ -15,6 +15,7 @@ from modelset import settings as settings_module
 from modelset.core.catalog import NEED_WORDS, Catalog, parse_catalog
 from modelset.core.errors import KINDS
 from modelset.core.hardware import parse_rules
+from modelset.core.rate import parse_timetable
 from modelset.core.words import size_text
 from modelset.settings import load_settings, wants_color
 from modelset.sources import check_ref
@@ -23,8 +24,9 @@ from modelset.store.roots import BELOW, LIBRARY_ROOTS
 
 NAME = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
-# Read by other programs: libraries that load models, curl, Python, pip, the scripts.
+# Read by other programs: libraries that load models, curl, Python, pip, the scripts, tests.
 OTHERS = {
+    *("FAULTS_MACHINE", "FAULTS_MACHINE_SEED"),
     *("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "PYANNOTE_METRICS_ENABLED"),
     *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "PYTHONPATH", "PYTHONUTF8"),
 }
@@ -113,8 +115,12 @@ def test_the_variable_decides_its_setting(name: str, tmp_path: Path) -> None:
         return
     file = tmp_path / "file"
     file.write_text("# hf_token\n")
-    special = {"HF_ENDPOINT": "https://hub.example.org"}
-    number = name.endswith(("_WORKERS", "_DOWNLOADS", "_TIMEOUT"))
+    special = {
+        "HF_ENDPOINT": "https://hub.example.org",
+        "MODELSET_DOWNLOAD_LIMIT_RATE": "20M",
+        "MODELSET_DOWNLOAD_TRANSPORT": "xet",
+    }
+    number = name.endswith(("_WORKERS", "_DOWNLOADS", "_TIMEOUT", "_CONNECTIONS"))
     value = "7" if number else special.get(name, str(file))
 
     settings = load_settings({}, {name: value}, tmp_path)
@@ -146,12 +152,33 @@ def test_of_two_variables_the_first_wins(tmp_path: Path) -> None:
 def test_the_entry_of_the_file_decides_its_setting(entry: str, tmp_path: Path) -> None:
     section, name = re.fullmatch(r"(\[\w+\]) (\w+)", entry).groups()  # type: ignore[union-attr]
     before = load_settings({}, {}, tmp_path)
-    (tmp_path / "modelset.toml").write_text(f'{section}\n{name} = "7"\n')
+    value = {"limit_rate": "20M", "transport": "http"}.get(name, "7")
+    (tmp_path / "modelset.toml").write_text(f'{section}\n{name} = "{value}"\n')
 
     after = load_settings({}, {}, tmp_path)
 
     assert before.origins[name] == "default"
     assert after.origins[name] == "modelset.toml"
+
+
+def test_the_defaults_of_a_download_are_those_of_the_code(tmp_path: Path) -> None:
+    settings = load_settings({}, {}, tmp_path)
+    shown = {row["flag"].strip("`"): row["default"] for row in rows_of_settings()}
+
+    assert shown["--max-workers"] == str(settings.max_workers)
+    assert shown["--connections"] == str(settings.connections)
+    assert shown["--transport"] == settings.transport
+    assert parse_timetable(shown["--limit-rate"]) == settings.limit_rate
+
+
+@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+def test_every_rate_that_is_shown_is_one_that_is_understood(page: Page) -> None:
+    words = " ".join(code_of(page).split())
+    shown = re.findall(r"--limit-rate (\"[^\"]+\"|\d\S*)", words)
+    shown += re.findall(r"\b\d+(?:Ki|Mi|Gi|K|M|G)\b", words)
+
+    assert len(shown) >= 2
+    assert all(parse_timetable(text.strip('"')).is_bounded for text in shown)
 
 
 def test_the_table_of_roots_is_the_list_of_roots(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ class Parts:
         return held + sum(part.at - part.start for part in self.running)
 
     @property
+    def untaken(self) -> int:
+        """How many bytes are neither here nor asked for."""
+        return self.size - self.kept - sum(part.end - part.at for part in self.running)
+
+    @property
     def frontier(self) -> int:
         """Every byte before this one is here."""
         first = next(iter(self.spans()), (0, 0))

@@ -31,13 +31,12 @@ class Timetable:
 
 def parse_timetable(text: str) -> Timetable:
     """The bounds that a text means: one rate, or rows of `HH:MM,RATE`; ValueError in words."""
-    words = text.split()
-    if not words:
+    if not text.strip():
         raise ValueError("empty")
-    if len(words) == 1 and "," not in text:
+    if "," not in text:
         return Timetable(((0, _rate(text)),))
     rows = {}
-    for word in words:
+    for word in text.split():
         found = _ROW.fullmatch(word)
         minute = int(found[1]) * 60 + int(found[2]) if found else _DAY
         if found is None or minute >= _DAY or int(found[2]) > 59:

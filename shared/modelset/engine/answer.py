@@ -9,9 +9,27 @@ from modelset.net.failures import error_for, page_or, public
 
 _CHANGED_HINT = "if the new file is the one you want, delete the model from the lock and run again"
 
+# What asking again where the redirects began cannot mend.
+_NOT_MENDED = ("rate-limited", "server-error", "stalled", "body-truncated")
+
 
 class RestartError(ModelSetError):
     """The server has another object than the one whose bytes are here."""
+
+
+class ExpiredError(ModelSetError):
+    """A signed address refuses; asked for again where it came from, it mends itself."""
+
+
+def may_be_mended(error: ModelSetError) -> bool:
+    """Whether a remembered redirect is to blame, so that its beginning should be asked again."""
+    return error.kind.retry != "never" and error.failure.code not in _NOT_MENDED
+
+
+def dislikes_many(error: ModelSetError) -> bool:
+    """Whether a server that serves other connections refuses this one."""
+    code = error.failure.code
+    return isinstance(error, ExpiredError) or code in ("access-denied", "rate-limited")
 
 
 def refuse_status(response: Response, address: Address) -> None:
@@ -23,8 +41,7 @@ def refuse_status(response: Response, address: Address) -> None:
             "connection-lost", f"{public(response.url)}: the range is not there any more"
         )
     if response.status == 403 and origin_of(response.url) != origin_of(address.url):
-        # Signed, and expired: asked for again where it came from, it mends itself.
-        raise ModelSetError(
+        raise ExpiredError(
             "connection-lost", f"{public(response.url)}: the signed address has expired"
         )
     raise error_for(response)

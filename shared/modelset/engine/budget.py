@@ -42,6 +42,7 @@ class Budget:
         self._moved = 0
         self._since = 0.0
         self._full_at = 0.0
+        self._awaited = 0  # lanes of the trial that have not brought anything yet
         self._trial: tuple[Share, int, float] | None = None
 
     def join(self, order: int) -> Share:
@@ -90,6 +91,7 @@ class Budget:
         """A lane got its first byte."""
         with self._lock:
             share.silent -= 1
+            self._awaited -= 1
 
     def arrived(self, count: int) -> None:
         """So many bytes came."""
@@ -123,7 +125,9 @@ class Budget:
         if not self._since or now - self._since > _LONGEST_WINDOW_S:
             self._open(now)  # nobody looked for so long that nothing was going on
             return
-        if any(share.silent for share in self._shares) or not self._full_at:
+        if not self._full_at:
+            if self._awaited > 0 and now - self._since < _LONGEST_WINDOW_S / 2:
+                return
             self._full_at = now
         # The same time again with every lane at work as it took to get there.
         if now - self._full_at < max(_WINDOW_S, self._full_at - self._since):
@@ -135,13 +139,16 @@ class Budget:
                 share.level, share.held_until = level, now + _HOLD_S
             self._trial = None
         for share in self._shares:
-            is_full = share.hungry and share.running >= share.level
+            # One less: of small files one has just ended whenever this is asked.
+            is_full = share.hungry and share.running >= share.level - 1
             if is_full and share.level < self.connections and now >= share.held_until:
                 self._trial = (share, share.level, rate)
                 share.level = min(share.level * 2, self.connections)
                 break
         self._deal()
         self._open(now)
+        if self._trial is not None:
+            self._awaited = self._trial[0].level - self._trial[1]
 
     def _open(self, now: float) -> None:
-        self._since, self._moved, self._full_at = now, 0, 0.0
+        self._since, self._moved, self._full_at, self._awaited = now, 0, 0.0, 0

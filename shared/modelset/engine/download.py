@@ -48,7 +48,9 @@ class Download:
         self._new_pins: Seldom[Pin] = Seldom(self._write_lock, now)
         self._new_entries: Seldom[dict[str, Any]] = Seldom(self._remember, now)
         self._asking: Crew[Task] = Crew(_ASKING, world.emit, world.stop)
-        self._working: Crew[Task] = Crew(terms.max_workers, world.emit, world.stop)
+        # A model without a connection would only lose time.
+        workers = min(terms.max_workers, terms.connections)
+        self._working: Crew[Task] = Crew(workers, world.emit, world.stop)
         self._crowd = Crowd(Budget(terms.connections), Work())
         self._order = itertools.count()
 

@@ -15,24 +15,22 @@ from modelset.engine.verifier import Verifier
 from modelset.store.claim import claim
 from modelset.store.partial import Partial
 
-# What one connection is asked for at a time; a kill costs at most as much of each.
+# What one connection is asked for at a time, and a kill costs at most of each.
 PART = 8 * 1024 * 1024
-# At the end of a model, idle connections take over halves of at least so many bytes, from those
-# that would need at least so long: what is on its way twice is lost.
+# Idle connections take over halves of at least so many bytes from those that would need at least
+# so long: what is on its way twice is lost.
 LEAST = 256 * 1024
 _WORTH_S = 0.15
-# How often a file that another process is fetching is looked at again.
+# How often to look whether another process is done with a file.
 _WAIT_S = 0.2
-# What a slow connection has brought is written after this time, whole piece or not.
-_FLUSH_S = 0.2
+_FLUSH_S = 0.2  # what a slow connection has brought is written then, whole piece or not
 
 
 class Fetch:
     """A large file; its lanes and the loop of its model run in one thread.
 
-    `sha256` is the digest for the registry once it is done, empty when another process placed
-    the file meanwhile. What is here when it fails stays for the next run, wrong bytes in
-    quarantine.
+    `sha256` is for the registry once it is done, empty when another process placed the file. What
+    is here when it fails stays for the next run, wrong bytes in quarantine.
     """
 
     def __init__(self, order: Order, means: Means) -> None:
@@ -43,9 +41,9 @@ class Fetch:
         self.lanes: list[Lane] = []
         self.changed = False
         self.partial: Partial | None = None
-        places = means.places
-        addresses = addresses_of(self.artifact.url, places.mirrors, places.credentials)
-        self.retries = Retries(addresses, means.guard, means.on_retry)
+        known = (means.places.mirrors, means.places.credentials)
+        found = addresses_of(order.artifact.url, *known)
+        self.retries = Retries(found, means.guard, means.on_retry)
         self._verifier: Verifier | None = None
         self._look_again = self._flushed_at = 0.0
         self._most = self._most_before = 0
@@ -54,31 +52,30 @@ class Fetch:
         self._is_open, self._ranges = False, not self.means.one_stream
         self._most_lanes = self._ceiling = means.budget.connections
 
-    # -- what the model's loop asks ------------------------------------------------------------
+    def wants(self, now: float) -> bool:
+        """Whether another connection would be of use now."""
+        if self.partial is None:
+            return now >= max(self.retries.due, self._look_again)
+        if self._is_complete() or not self._has_room(now):
+            return False
+        return self.partial.parts.untaken > 0 or self._slowest(now) is not None
 
     def next(self, now: float) -> Get | None:
         """A GET to start now, or None; raises ModelSetError when the file cannot be had."""
         if now < self.retries.due or not self._is_mine(now):
             return None
-        if self._is_complete() or len(self.lanes) >= self._most_lanes:
-            return None
-        if self.lanes and not (self._is_open and self._ranges):
-            return None  # the first answer says where to ask, and whether for ranges
         assert self.partial is not None
-        size = self.artifact.size
-        part = self.partial.parts.take(PART if self._ranges else size)
-        return None if part is None else self._get(part)
+        if self._is_complete() or not self._has_room(now):
+            return None
+        part = self.partial.parts.take(PART if self._ranges else self.artifact.size)
+        return None if part is None else self._get(part, now)
 
     def halve(self, now: float) -> Get | None:
         """A GET for the half of what the slowest lane still has to bring, where that pays."""
-        if self.partial is None or not (self._is_open and self._ranges):
+        slowest = self._slowest(now) if self._has_room(now) else None
+        if self.partial is None or slowest is None:
             return None
-        if len(self.lanes) >= self._most_lanes or now < self.retries.due:
-            return None
-        slowest = max(self.lanes, key=lambda lane: lane.rest_s(now), default=None)
-        if slowest is None or slowest.rest < 2 * LEAST or slowest.rest_s(now) < _WORTH_S:
-            return None
-        return self._get(self.partial.parts.split(slowest.part))
+        return self._get(self.partial.parts.split(slowest.part), now)
 
     def advance(self, now: float) -> None:
         """Go on with what workers do; raises ModelSetError."""
@@ -113,10 +110,8 @@ class Fetch:
                 lane.flush()
         self.partial.release()
 
-    # -- what its lanes tell -------------------------------------------------------------------
-
     def opened(self, response: Response) -> None:
-        """The head of an answer was accepted: the next lanes begin where its redirects led."""
+        """A head was accepted: the next lanes begin where its redirects led."""
         assert self.partial is not None
         self._is_open, self._hop = True, response.hop
         if response.status == 200 and response.headers.get("accept-ranges") != "bytes":
@@ -172,18 +167,18 @@ class Fetch:
         if error is None:
             self._most_lanes = min(self._most_lanes + 1, self._ceiling)
             return
+        if lane.is_stale and not isinstance(error, answer.RestartError):
+            return  # of an object that is not asked for any more
         self._most = max(self._most, self.partial.kept)
-        if lane.get.hop is not None and error.kind.retry != "never":
+        if lane.get.hop is not None and answer.may_be_mended(error):
             self._hop = None  # it has expired, or does not answer: ask again where it came from
         elif self.lanes:
             # One of several fails: the server may not like so many.
             self._most_lanes = len(self.lanes)
-            if error.failure.code in ("access-denied", "rate-limited"):
+            if answer.dislikes_many(error):
                 self._ceiling = self._most_lanes
         else:
             self._try_again(error)
-
-    # -- its own steps -------------------------------------------------------------------------
 
     def _is_mine(self, now: float) -> bool:
         if self.partial is not None:
@@ -217,8 +212,21 @@ class Fetch:
         assert self.partial is not None
         return self.partial.kept == self.artifact.size
 
-    def _get(self, part: Part) -> Get:
-        lane = Lane(self, part, self.means.guard.now())
+    def _has_room(self, now: float) -> bool:
+        if now < self.retries.due or len(self.lanes) >= self._most_lanes:
+            return False
+        # The first answer says where to ask, and whether for ranges.
+        return not self.lanes or (self._is_open and self._ranges)
+
+    def _slowest(self, now: float) -> Lane | None:
+        """The lane that would gain by giving half of its rest away."""
+        slowest = max(self.lanes, key=lambda lane: lane.rest_s(now), default=None)
+        if slowest is None or slowest.rest < 2 * LEAST or slowest.rest_s(now) < _WORTH_S:
+            return None
+        return slowest
+
+    def _get(self, part: Part, now: float) -> Get:
+        lane = Lane(self, part, now)
         self.lanes.append(lane)
         return lane.make_get(self._hop)
 

@@ -14,6 +14,8 @@ from modelset.engine.small import SMALL, Small
 # Files that are begun and not yet placed: bounds memory and open files.
 _MOST_OPEN = 64
 _TICK_S = 0.1
+# How often a model without any connection asks for one.
+_NO_LANE_S = 0.02
 
 
 class ModelLanes:
@@ -41,10 +43,11 @@ class ModelLanes:
         self._means.budget.tick(now)
         if 0 < share.sharing < share.streams and (get := self._share_connection(now)) is not None:
             return get
-        if not self._means.budget.take(share):
+        is_hungry = self._wants(now)
+        self._means.budget.feed(share, hungry=is_hungry)
+        if not is_hungry or not self._means.budget.take(share):
             return None
         get = self._find(now)
-        self._means.budget.feed(share, hungry=get is not None)
         if get is None:
             self._means.budget.give_back(share, heard=False)
         return get
@@ -63,6 +66,8 @@ class ModelLanes:
             now = self._means.guard.now()
             due = min(file.retries.due for file in self._open)
             self._means.guard.sleep(min(max(due - now, 0.01), _TICK_S))
+        else:
+            self._means.guard.sleep(_NO_LANE_S)
         self._advance(self._means.guard.now())
 
     def close(self) -> None:
@@ -79,6 +84,11 @@ class ModelLanes:
             self.sums += [(file.artifact.digest, file.sha256) for file in self._open
                           if file.is_over and file.sha256]  # fmt: skip
             self._open = [file for file in self._open if not file.is_over]
+
+    def _wants(self, now: float) -> bool:
+        if self._waiting and len(self._open) < _MOST_OPEN:
+            return True
+        return any(file.wants(now) for file in self._open)
 
     def _find(self, now: float) -> Get | None:
         for file in self._open:
@@ -100,8 +110,7 @@ class ModelLanes:
             return None
         file = self._begin(self._waiting.popleft())
         assert isinstance(file, Small)
-        file.holds_lane = False
-        get = file.next(now)
+        get = file.next(now, holds_lane=False)
         return None if get is None else self._started(get)
 
     def _begin(self, order: Order) -> Fetch | Small:

@@ -38,14 +38,18 @@ class Small:
         self._data = bytearray()
         self._placing: Future[str] | None = None
 
-    def next(self, now: float) -> Get | None:
+    def wants(self, now: float) -> bool:
+        """Whether a connection would be of use now."""
+        return not self._is_running and self._placing is None and now >= self.retries.due
+
+    def next(self, now: float, *, holds_lane: bool = True) -> Get | None:
         """A GET to start now, or None."""
-        if self._is_running or self._placing is not None or now < self.retries.due:
+        if not self.wants(now):
             return None
         if self.order.is_placed():
             self.is_over = True
             return None
-        self._is_running, self._heard = True, False
+        self._is_running, self._heard, self.holds_lane = True, False, holds_lane
         self.means.share.sharing += 1
         address = self.retries.address
         headers = {"Accept-Encoding": "identity"}

@@ -37,7 +37,7 @@ class Partial:
         self._durable = spans_of(known.get("durable"), here)
         self.validator = str(known.get("validator", "")) if self.kept else ""
         self.origin = str(known.get("origin", "")) if self.kept else ""
-        self._unnoted = self._unsynced = 0
+        self._unnoted = self._unsynced = self._object = 0
         self._file.truncate(max((end for _, end in self.parts.spans()), default=0))
 
     @property
@@ -65,6 +65,7 @@ class Partial:
         with saying("write", self.path):
             self._file.truncate(0)
         self.parts.restart()
+        self._object += 1
         self._durable = []
         self.validator = self.origin = ""
         self.note()
@@ -100,10 +101,11 @@ class Partial:
 
     def sync(self) -> None:
         """Make what is written durable; may run beside a writer. Raises ModelSetError."""
-        spans, self._unsynced = self.parts.spans(), 0
+        spans, self._unsynced, object_ = self.parts.spans(), 0, self._object
         with saying("write", self.path):
             os.fsync(self._file.fileno())
-        self._durable = spans
+        if object_ == self._object:  # else these bytes were thrown away meanwhile
+            self._durable = spans
 
     def release(self) -> None:
         """Keep the bytes for the next run and let others take them."""
