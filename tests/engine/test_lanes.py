@@ -238,7 +238,10 @@ def test_a_server_that_gives_less_than_a_range_asks_for_is_asked_for_the_rest(
     assert len(wire.gets) >= len(BIG) // MIB
 
 
-def test_idle_lanes_take_over_halves_from_the_slowest(depot: Depot) -> None:
+def test_idle_lanes_take_over_halves_from_the_slowest(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelset.engine.fetch._WORTH_S", 0.15)  # the fake's time is short
     data = BIG[:PART]
 
     def first_is_slow(get: Get) -> Iterator[Step]:

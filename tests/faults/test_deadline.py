@@ -62,7 +62,7 @@ def test_a_stalled_body_ends_at_the_deadline_and_its_bytes_stay(
     ran = project.run(*keys, "--timeout", "3", "--json")
     assert_ended_at_the_deadline(ran, bad)
     assert_the_others_never_noticed(project, ran)
-    assert ran.outcomes[bad]["bytes_moved"] == project.part_size(data) == MIB
+    assert ran.outcomes[bad]["bytes_moved"] == project.journalled(data) >= MIB
     again = project.run(*keys, "--json")
     assert again.code == 0
     assert [request.range_start for request in origin.asked("/bad")] == [0, MIB]
@@ -87,7 +87,7 @@ def test_five_kinds_of_bad_server_at_once_end_at_the_deadline_side_by_side(
     for key in bad:
         assert_ended_at_the_deadline(ran, key)
     assert_the_others_never_noticed(project, ran)
-    assert 1 <= project.part_size(bodies["drip"]) <= 2
+    assert 1 <= project.journalled(bodies["drip"]) <= 64
     assert project.part_size(bodies["slow"]) > 0
     assert not project.part(bodies["hole"]).exists()
 

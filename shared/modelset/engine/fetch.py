@@ -20,7 +20,7 @@ PART = 8 * 1024 * 1024
 # Idle connections take over halves of at least so many bytes from those that would need at least
 # so long: what is on its way twice is lost.
 LEAST = 256 * 1024
-_WORTH_S = 0.15
+_WORTH_S = 60.0
 # How often to look whether another process is done with a file.
 _WAIT_S = 0.2
 _FLUSH_S = 0.2  # what a slow connection has brought is written then, whole piece or not
