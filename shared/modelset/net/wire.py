@@ -41,11 +41,11 @@ class CurlWire:
                 if self._is_held_back(running, guard):
                     continue
                 multi.perform()
-                self._collect(multi, running, lanes)
+                has_ended = self._collect(multi, running, lanes)
                 if (now := guard.now()) - looked > _TICK_S:
                     looked = now
                     self._end_silent(multi, running, lanes, now)
-                if running:
+                if not has_ended:  # else a connection is free, and used before any wait
                     multi.select(min(_TICK_S, max(guard.remaining(), 0.001)))
         finally:
             for curl in running:
@@ -100,11 +100,13 @@ class CurlWire:
                 curl.close()
                 lanes.ended(transfer.get, stalled(transfer.url, words))
 
-    def _collect(self, multi: Any, running: dict[pycurl.Curl, "Transfer"], lanes: Lanes) -> None:
-        more = 1
+    def _collect(self, multi: Any, running: dict[pycurl.Curl, "Transfer"], lanes: Lanes) -> bool:
+        """Hand over what has ended; whether anything has."""
+        more, has_ended = 1, False
         while more:
             more, succeeded, failed = multi.info_read()
             ended = [(curl, 0, "") for curl in succeeded] + failed
+            has_ended = has_ended or bool(ended)
             for curl, code, words in ended:
                 transfer = running.pop(curl)
                 multi.remove_handle(curl)
@@ -114,3 +116,4 @@ class CurlWire:
                     self._start(multi, running, transfer.redirected(), lanes)
                 else:
                     lanes.ended(transfer.get, error)
+        return has_ended
