@@ -12,7 +12,7 @@ from tests.engine.fakes import MIB, Depot, Server, Step, SteppedWire, served
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Get, Hop, Response
 from modelset.engine.budget import Budget
-from modelset.engine.fetch import LEAST, PART
+from modelset.engine.budget import LEAST, PART
 
 BIG = random.Random("big").randbytes(5 * PART + 12_345)
 OLD = random.Random("old").randbytes(len(BIG))

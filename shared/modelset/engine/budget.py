@@ -3,12 +3,19 @@
 import threading
 
 # A model begins with so many, and gets twice as many as long as the whole run gains by it.
-FIRST_LEVEL = 4
+FIRST_LEVEL = 8
 _GAIN = 1.05
-# The shortest time in which a rate says something; and how long a vain try is remembered.
+# The shortest time in which a rate shows a gain, and in which it shows that there is none: a
+# burst at the start may have flattered the window before. How long a vain try is remembered.
 _WINDOW_S = 0.1
+_DOUBT_S = 0.4
 _HOLD_S = 10.0
+# A window in which nobody looked for so long says nothing; and so long lanes may keep silent.
 _LONGEST_WINDOW_S = 3.0
+_PATIENCE_S = 1.5
+# What one connection is asked for at a time; less at the end of a run, so that all end together.
+PART = 8 * 1024 * 1024
+LEAST = 256 * 1024
 
 
 class Share:
@@ -39,9 +46,9 @@ class Budget:
         self.connections = connections
         self._lock = threading.Lock()
         self._shares: list[Share] = []
+        self._left = 0
         self._moved = 0
         self._since = 0.0
-        self._full_at = 0.0
         self._awaited = 0  # lanes of the trial that have not brought anything yet
         self._trial: tuple[Share, int, float] | None = None
 
@@ -92,11 +99,25 @@ class Budget:
         with self._lock:
             share.silent -= 1
             self._awaited -= 1
+            if not self._awaited:
+                self._since = 0.0  # only from now on is every lane at work
+
+    def expect(self, count: int) -> None:
+        """So many more bytes are to come in this run."""
+        with self._lock:
+            self._left += count
 
     def arrived(self, count: int) -> None:
         """So many bytes came."""
         with self._lock:
             self._moved += count
+            self._left -= count
+
+    @property
+    def part(self) -> int:
+        """How many bytes to ask for at a time."""
+        each = self._left // self.connections
+        return min(max(each, LEAST), PART) if each > 0 else PART
 
     def tick(self, now: float) -> None:
         """Judge the last window, when it is over, and open the next."""
@@ -122,33 +143,31 @@ class Budget:
             share.surplus = max(share.running - share.allowed, 0) if starving > free else 0
 
     def _judge(self, now: float) -> None:
-        if not self._since or now - self._since > _LONGEST_WINDOW_S:
-            self._open(now)  # nobody looked for so long that nothing was going on
+        passed = now - self._since
+        if not self._since or passed > _LONGEST_WINDOW_S:
+            # With the first bytes that come, also after a time in which nothing was going on.
+            self._open(now if self._moved and not self._since else 0.0)
             return
-        if not self._full_at:
-            if self._awaited > 0 and now - self._since < _LONGEST_WINDOW_S / 2:
-                return
-            self._full_at = now
-        # The same time again with every lane at work as it took to get there.
-        if now - self._full_at < max(_WINDOW_S, self._full_at - self._since):
+        if self._awaited > 0 and passed < _PATIENCE_S:
             return
-        rate = self._moved / (now - self._since)
+        rate = self._moved / passed
         if self._trial is not None:
             share, level, before = self._trial
             if rate < before * _GAIN:
+                if passed < _DOUBT_S:
+                    return
                 share.level, share.held_until = level, now + _HOLD_S
             self._trial = None
+        self._open(now)
         for share in self._shares:
             # One less: of small files one has just ended whenever this is asked.
             is_full = share.hungry and share.running >= share.level - 1
             if is_full and share.level < self.connections and now >= share.held_until:
                 self._trial = (share, share.level, rate)
                 share.level = min(share.level * 2, self.connections)
+                self._awaited = share.level - self._trial[1]
                 break
         self._deal()
-        self._open(now)
-        if self._trial is not None:
-            self._awaited = self._trial[0].level - self._trial[1]
 
     def _open(self, now: float) -> None:
-        self._since, self._moved, self._full_at, self._awaited = now, 0, 0.0, 0
+        self._since, self._moved, self._awaited = now, 0, 0

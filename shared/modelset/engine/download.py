@@ -140,6 +140,7 @@ class Download:
             return
         _refuse_if_full(seen, self._roots)
         for status in plan.fetch:
+            self._crowd.budget.expect(max(status.bytes_want - status.bytes_have, 0))
             task = dataclasses.replace(by_key[status.model.key], order=next(self._order))
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]
 

@@ -9,17 +9,15 @@ from modelset.core.parts import Part
 from modelset.core.ports import Get, Hop, Response
 from modelset.core.retry import Retries
 from modelset.engine import answer
+from modelset.engine.budget import LEAST
 from modelset.engine.lane import Lane
 from modelset.engine.means import Means, Order
 from modelset.engine.verifier import Verifier
 from modelset.store.claim import claim
 from modelset.store.partial import Partial
 
-# What one connection is asked for at a time, and a kill costs at most of each.
-PART = 8 * 1024 * 1024
-# Idle connections take over halves of at least so many bytes from those that would need at least
-# so long: what is on its way twice is lost.
-LEAST = 256 * 1024
+# Idle connections take over halves from those that would need at least so long for their rest:
+# what is on its way twice is lost.
 _WORTH_S = 60.0
 # How often to look whether another process is done with a file.
 _WAIT_S = 0.2
@@ -67,7 +65,8 @@ class Fetch:
         assert self.partial is not None
         if self._is_complete() or not self._has_room(now):
             return None
-        part = self.partial.parts.take(PART if self._ranges else self.artifact.size)
+        most = self.means.budget.part if self._ranges else self.artifact.size
+        part = self.partial.parts.take(most)
         return None if part is None else self._get(part, now)
 
     def halve(self, now: float) -> Get | None:
