@@ -1,11 +1,11 @@
 """modelset hardware: what this machine is, and what it recommends."""
 
 import argparse
-import dataclasses
 
 from modelset.cli.options import settings_of
 from modelset.cli.screen import Screen
 from modelset.core.report import envelope
+from modelset.core.values import asdict
 from modelset.core.words import size_text
 from modelset.engine.guard import Stop
 from modelset.model_set import ModelSet
@@ -45,6 +45,6 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     ]
     for name, words in rows:
         screen.line(f"  {name + ':':<13} {words}")
-    data = {"profile": profile.to_json(), "recommendation": dataclasses.asdict(advice)}
+    data = {"profile": profile.to_json(), "recommendation": asdict(advice)}
     screen.document(envelope("hardware", 0, data))
     return 0

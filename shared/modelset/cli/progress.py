@@ -4,11 +4,11 @@ import datetime
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from modelset.cli.screen import can_show, say
 from modelset.core.events import Beat, Ended, Event, Moved, Retrying, Started
+from modelset.core.values import dataclass
 from modelset.core.words import size_text, time_text
 
 HEARTBEAT_S = 10.0

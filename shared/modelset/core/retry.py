@@ -2,12 +2,12 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Address
 from modelset.core.ports import Guard
+from modelset.core.values import dataclass
 
 T = TypeVar("T")
 OnRetry = Callable[[ModelSetError, int, float], None]
@@ -24,6 +24,9 @@ class Policy:
     unreachable_tries: int = 2
     first_delay_s: float = 0.5
     longest_delay_s: float = 20.0
+
+
+_POLICY = Policy()
 
 
 def delay_s(attempt: int, policy: Policy, asked_s: float | None) -> float:
@@ -44,7 +47,7 @@ class Retries:
         addresses: Sequence[Address],
         guard: Guard,
         on_retry: OnRetry = lambda error, number, delay: None,
-        policy: Policy = Policy(),
+        policy: Policy = _POLICY,
     ) -> None:
         self.address, *self._others = addresses
         self.due = 0.0
@@ -86,7 +89,7 @@ def persist(
     *,
     guard: Guard,
     on_retry: OnRetry = lambda error, number, delay: None,
-    policy: Policy = Policy(),
+    policy: Policy = _POLICY,
 ) -> T:
     """The result of the first attempt that succeeds, over addresses and tries.
 

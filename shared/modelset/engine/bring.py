@@ -1,11 +1,10 @@
 """The second half of a model's way: fetch what is lacking, and place it."""
 
-import dataclasses
-
 from modelset.core.errors import ModelSetError
 from modelset.core.events import Moved, Retrying, Started
 from modelset.core.ports import Guard, Wire
 from modelset.core.types import Artifact, InstallWheel, Layout, PutFile
+from modelset.core.values import replace
 from modelset.engine.check import Seen
 from modelset.engine.lanes import ModelLanes
 from modelset.engine.means import Means, Order
@@ -36,7 +35,7 @@ def bring(task: Task, world: World, terms: Terms, tell: Tell, crowd: Crowd) -> T
         guard.check()
         means = Means(world.places, guard, crowd.work, crowd.budget, share, moved, on_retry)
         sha256 = _bring(task.seen, world, means)
-        task = dataclasses.replace(task, seconds=guard.now() - began, sha256=sha256)
+        task = replace(task, seconds=guard.now() - began, sha256=sha256)
         return task.done(moved=arrived, reused=status.bytes_have)
     except Exception as error:  # one model's surprise must not end the others
         return task.failed(error, guard.now() - began, arrived)
@@ -59,7 +58,7 @@ def _bring(seen: Seen, world: World, means: Means) -> tuple[tuple[str, str], ...
     sums: list[tuple[str, str]] = []
     for wire, orders in by_wire.items():
         one_stream = wire is means.places.xet  # which spreads it over connections of its own
-        sums += _run(wire, orders, dataclasses.replace(means, one_stream=one_stream))
+        sums += _run(wire, orders, replace(means, one_stream=one_stream))
     place(layout, roots, {})
     left = inspect(layout, roots)
     if left.presence() != "present":

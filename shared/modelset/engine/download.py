@@ -1,6 +1,5 @@
 """The main job: pins every model, decides, and brings what is missing, side by side."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from modelset.core.lock import EMPTY
 from modelset.core.plan import make_plan, refuse_if_full
 from modelset.core.report import download_exit_code
 from modelset.core.types import Choice, InstallWheel, Outcome, Pin, Report, Selection, Status
+from modelset.core.values import replace
 from modelset.engine.bring import bring
 from modelset.engine.budget import Budget
 from modelset.engine.check import Seen
@@ -141,7 +141,7 @@ class Download:
         _refuse_if_full(seen, self._roots)
         for status in plan.fetch:
             self._crowd.budget.expect(max(status.bytes_want - status.bytes_have, 0))
-            task = dataclasses.replace(by_key[status.model.key], order=next(self._order))
+            task = replace(by_key[status.model.key], order=next(self._order))
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]
 
     def _write_lock(self, pins: Mapping[str, Pin]) -> None:

@@ -1,13 +1,13 @@
 """What the files of one model share on their way, and what is asked for each of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from modelset.core.mirrors import Mirrors
 from modelset.core.ports import Guard, Wire
 from modelset.core.retry import OnRetry
 from modelset.core.types import Artifact
+from modelset.core.values import dataclass
 from modelset.engine.budget import Budget, Share
 from modelset.engine.run import Work
 

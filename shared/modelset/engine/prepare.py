@@ -1,12 +1,11 @@
 """The first half of a model's way: pin it, look at the disk, knock at its gate."""
 
-import dataclasses
-
 from modelset.core.errors import ModelSetError
 from modelset.core.events import Retrying
 from modelset.core.lock import is_current
 from modelset.core.ports import Guard
 from modelset.core.types import Choice, Pin
+from modelset.core.values import replace
 from modelset.engine.task import Known, Task, Tell, Terms, World
 from modelset.store.claim import claim
 
@@ -21,7 +20,7 @@ def prepare(choice: Choice, world: World, terms: Terms, known: Known, tell: Tell
     task = Task(choice)
     try:
         task = _look(task, world, terms, known, guard, tell)
-        task = dataclasses.replace(task, seconds=guard.now() - began)
+        task = replace(task, seconds=guard.now() - began)
         if task.seen is not None and task.seen.status.presence == "present":
             _drop_partials(task, world, known)
             return task.done(reused=task.seen.status.bytes_have)
@@ -56,7 +55,7 @@ def _look(task: Task, world: World, terms: Terms, known: Known, guard: Guard, te
             source.check_access(model, web)
             gate_open = True
         pin = source.resolve(model, web)
-        task = dataclasses.replace(task, new_pin=pin)
+        task = replace(task, new_pin=pin)
     seen = world.inspector.look_at(choice, pin, known.partials)
     is_remembered = known.remembers(seen, world)
     if seen.status.presence != "missing" and not is_remembered:
@@ -65,7 +64,7 @@ def _look(task: Task, world: World, terms: Terms, known: Known, guard: Guard, te
         seen = world.inspector.look_at(choice, pin, known.partials, deep=True, pause=guard.check)
     if seen.status.presence != "present" and not gate_open:
         source.check_access(model, web)
-    return dataclasses.replace(task, seen=seen, is_remembered=is_remembered)
+    return replace(task, seen=seen, is_remembered=is_remembered)
 
 
 def _pinned(task: Task, world: World, terms: Terms, known: Known) -> Pin | None:

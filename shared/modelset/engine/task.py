@@ -1,8 +1,6 @@
 """What one model carries through a download, and the world it goes through."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from modelset.core.lock import Lock
 from modelset.core.ports import Guard, Web
 from modelset.core.retry import OnRetry
 from modelset.core.types import Choice, Outcome, Pin
+from modelset.core.values import dataclass, replace
 from modelset.engine.budget import Budget
 from modelset.engine.check import Inspector, Seen
 from modelset.engine.guard import RunGuard, Stop
@@ -107,7 +106,7 @@ class Task:
             bytes_reused=reused,
             seconds=self.seconds,
         )
-        return dataclasses.replace(self, outcome=outcome)
+        return replace(self, outcome=outcome)
 
     def failed(self, error: Exception, seconds: float, moved: int = 0) -> "Task":
         """The same model, failed; a surprise becomes the code `unexpected`."""
@@ -126,4 +125,4 @@ class Task:
             bytes_moved=moved,
             seconds=seconds,
         )
-        return dataclasses.replace(self, outcome=outcome, seconds=seconds)
+        return replace(self, outcome=outcome, seconds=seconds)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import urlsplit
 
 import pycurl
@@ -231,6 +230,8 @@ def retry_after(response: Response) -> float | None:
     text = response.headers.get("retry-after", "").strip()
     if text.isdigit():
         return float(text)
+    from email.utils import mktime_tz, parsedate_tz  # slow to load, and seldom needed
+
     when, now = parsedate_tz(text), parsedate_tz(response.headers.get("date", ""))
     # Both times are the server's, so a wrong clock here does not matter.
     if when is None or now is None:

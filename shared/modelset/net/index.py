@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Guard, Wheel
+from modelset.core.values import dataclass
 
 _TICK_S = 0.1
 # `--isolated` still reads the machine-wide configuration; this leaves that aside too. A proxy

@@ -1,6 +1,5 @@
 """One GET in flight, hop by hop, and the judgement of every hop."""
 
-from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 import pycurl
@@ -9,6 +8,7 @@ from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import origin_of
 from modelset.core.ports import Get, Hop, Response, Throttle
 from modelset.core.proxies import Proxies, Proxy
+from modelset.core.values import dataclass, field
 from modelset.net.address import privacy_of
 from modelset.net.failures import proxy_wants_credentials, public, translate
 

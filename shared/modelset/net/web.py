@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Address, Mirrors, addresses_of, canonical
 from modelset.core.ports import Get, Guard, Response, Wheel, Wire
 from modelset.core.retry import persist
+from modelset.core.values import dataclass, replace
 from modelset.net.failures import error_for, message_of, page_or, public
 from modelset.net.index import PipIndex
 

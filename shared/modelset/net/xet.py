@@ -10,13 +10,13 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirrors
 from modelset.core.ports import Get, Guard, Lanes, Response, Throttle, Wire
 from modelset.core.types import Artifact
+from modelset.core.values import dataclass
 from modelset.net.failures import host_of, public
 from modelset.net.xet_hub import Hub, OneGet, is_of_hub
 from modelset.net.xet_process import CHILD, Failed, Order, pour

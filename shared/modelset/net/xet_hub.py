@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirrors, canonical, is_loopback
 from modelset.core.ports import Get, Guard, Response, Wire
+from modelset.core.values import dataclass, field
 from modelset.net.failures import error_for, public
 
 HUB = "https://huggingface.co/"

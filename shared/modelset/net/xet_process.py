@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Guard
+from modelset.core.values import dataclass
 
 # By its path and without its folder on the module path, so that it runs from anywhere.
 CHILD = (sys.executable, "-P", os.path.join(os.path.dirname(__file__), "xet_child.py"))

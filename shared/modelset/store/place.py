@@ -11,7 +11,6 @@ from modelset.core.types import InstallWheel, Layout, Link, PutFile, PutText
 from modelset.store.files import is_inside, move, saying, sync_folder, write_atomic
 from modelset.store.roots import Roots
 from modelset.store.temporary import beside
-from modelset.store.wheels import install_wheel
 
 
 def place(layout: Layout, roots: Roots, verified: Mapping[str, Path | bytes]) -> None:
@@ -26,6 +25,8 @@ def place(layout: Layout, roots: Roots, verified: Mapping[str, Path | bytes]) ->
         if isinstance(placement, InstallWheel):
             source = verified.get(placement.artifact.digest)
             if isinstance(source, Path):
+                from modelset.store.wheels import install_wheel  # slow to load
+
                 install_wheel(source, root, placement)
             continue
         target = inside(root, placement.path)

@@ -7,7 +7,6 @@ lost, damaged or newer one never stops a run.
 import base64
 import contextlib
 import hashlib
-import importlib.resources
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +21,7 @@ from modelset.store.roots import Roots
 
 SCHEMA_VERSION = 1
 SCHEMA_NAME = "schema.json"
+_SCHEMA = Path(__file__).with_name("registry.schema.json")
 
 # What a document of another form than ours leads to.
 _ODD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -99,9 +99,8 @@ def _write(folder: Path, models: Mapping[str, Mapping[str, Any]]) -> None:
     # A line a model: indented all through, it takes six times as long to write.
     rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(row)}" for key, row in models.items())
     text = f'{{"schema_version": {SCHEMA_VERSION}, "models": {{\n{rows}\n}}}}\n'
-    schema = importlib.resources.files("modelset.store").joinpath("registry.schema.json")
     if not (folder / SCHEMA_NAME).exists():
-        write_atomic(folder / SCHEMA_NAME, schema.read_bytes())
+        write_atomic(folder / SCHEMA_NAME, _SCHEMA.read_bytes())
     write_atomic(folder / "registry.json", text.encode())
 
 
