@@ -137,10 +137,12 @@ class Budget:
             more = min(max(wanted - share.allowed, 0), left)
             share.allowed += more
             left -= more
+        # A lane that is cut costs a new connection: no more of them than models have none at all.
         starving = sum(share.allowed and not share.running for share in hungry)
-        free = self.connections - sum(share.running for share in self._shares)
-        for share in hungry:
-            share.surplus = max(share.running - share.allowed, 0) if starving > free else 0
+        cut = starving - self.connections + sum(share.running for share in self._shares)
+        for share in reversed(hungry):
+            share.surplus = min(max(share.running - share.allowed, 0), max(cut, 0))
+            cut -= share.surplus
 
     def _judge(self, now: float) -> None:
         passed = now - self._since

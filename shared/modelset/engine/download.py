@@ -10,7 +10,16 @@ from modelset.core.events import Ended
 from modelset.core.lock import EMPTY
 from modelset.core.plan import make_plan, refuse_if_full
 from modelset.core.report import download_exit_code
-from modelset.core.types import Choice, InstallWheel, Outcome, Pin, Report, Selection, Status
+from modelset.core.types import (
+    TIERS,
+    Choice,
+    InstallWheel,
+    Outcome,
+    Pin,
+    Report,
+    Selection,
+    Status,
+)
 from modelset.core.values import replace
 from modelset.engine.bring import bring
 from modelset.engine.budget import Budget
@@ -28,8 +37,6 @@ from modelset.store.journal import bytes_here
 from modelset.store.registry import entry_of, read_registry, remember
 from modelset.store.roots import Roots
 
-# Questions to sources are small, so more of them run side by side than downloads.
-_ASKING = 8
 # Models whose source answers late do not hold up the others for longer than this.
 _SETTLE_S = 3.0
 
@@ -47,7 +54,7 @@ class Download:
         now = RunGuard(world.stop).now
         self._new_pins: Seldom[Pin] = Seldom(self._write_lock, now)
         self._new_entries: Seldom[dict[str, Any]] = Seldom(self._remember, now)
-        self._asking: Crew[Task] = Crew(_ASKING, world.emit, world.stop)
+        self._asking: Crew[Task] = Crew(terms.connections, world.emit, world.stop)
         # A model without a connection would only lose time.
         workers = min(terms.max_workers, terms.connections)
         self._working: Crew[Task] = Crew(workers, world.emit, world.stop)
@@ -139,9 +146,13 @@ class Download:
         if self._terms.dry_run:
             return
         _refuse_if_full(seen, self._roots)
+        # The largest begin first; of those that are at work, the smallest get most connections, so
+        # that their workers go on to others, and at the end one large model has them all.
+        by_size = sorted(plan.fetch, key=lambda one: (TIERS.index(one.tier), one.bytes_want))
+        order = {status.model.key: next(self._order) for status in by_size}
         for status in plan.fetch:
             self._crowd.budget.expect(max(status.bytes_want - status.bytes_have, 0))
-            task = replace(by_key[status.model.key], order=next(self._order))
+            task = replace(by_key[status.model.key], order=order[status.model.key])
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]
 
     def _write_lock(self, pins: Mapping[str, Pin]) -> None:
