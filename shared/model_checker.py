@@ -3,7 +3,7 @@
 
 import sys
 
-from modelset.cli.main import main
+from modelset.cli.main import run
 
 if __name__ == "__main__":
-    sys.exit(main(["check", *sys.argv[1:]]))
+    run(["check", *sys.argv[1:]])

@@ -3,7 +3,7 @@
 
 import sys
 
-from modelset.cli.main import main
+from modelset.cli.main import run
 
 if __name__ == "__main__":
-    sys.exit(main(["download", *sys.argv[1:]]))
+    run(["download", *sys.argv[1:]])

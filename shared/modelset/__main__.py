@@ -1,8 +1,6 @@
 """python -m modelset: the same as the `modelset` command."""
 
-import sys
-
-from modelset.cli.main import main
+from modelset.cli.main import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,13 +1,14 @@
 """The `modelset` command: parses, dispatches, and turns every end into an exit code."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from modelset import __version__
 from modelset.cli.options import Parser, add_common
@@ -53,12 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         code = _say(name, error, screen)
-    if stop.code:
-        # Workers may still hang in a system call; what they wrote survives a kill.
+    return KINDS[stop.code].exit_code if stop.code else code
+
+
+def run(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command, and end the process with its exit code."""
+    code = main(argv)
+    with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(KINDS[stop.code].exit_code)
-    return code
+    # At once: after a stop, workers may still hang in a system call (what they wrote survives a
+    # kill), and to take every module apart takes longer than a check.
+    os._exit(code)
 
 
 def _say(command: str, error: Exception, screen: Screen) -> int:
