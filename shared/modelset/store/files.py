@@ -72,7 +72,10 @@ def feed(
     where it ended. `pause` is called after each chunk and may raise; a chunk is only good until
     `take` returns.
     """
-    room = memoryview(bytearray(CHUNK))
+    import mmap  # here, because a quick check reads no file whole and must start fast
+
+    # On pages of its own: anywhere else, a digest takes half as long again.
+    room = memoryview(mmap.mmap(-1, CHUNK))
     with open(path, "rb", buffering=0) as stream:
         stream.seek(start)
         while (want := min(CHUNK, end() - start)) > 0:
