@@ -24,7 +24,7 @@ class Lane:
         self.part = part
         self.asked = (part.at, part.end)
         self.is_stale = False
-        self._file, self._began = file, now
+        self._file, self._share, self._began = file, file.means.share, now
         self._end = part.end  # of the answer, which may end before the part does
         self._pieces: list[bytes] = []
         self._waiting = 0
@@ -93,16 +93,16 @@ class Lane:
 
     def body(self, data: bytes) -> bool:
         """Take the next bytes; what was given to another lane meanwhile is left to it."""
-        file, share = self._file, self._file.means.share
+        part, share = self.part, self._share
         if self.is_stale:
             return False
         if not self._heard:
             self._heard = True
-            file.means.budget.heard(share)
-        room = self.rest
+            self._file.means.budget.heard(share)
+        room = part.end - part.at - self._waiting
         if len(data) > room:
-            if self.part.end == self._end:
-                raise answer.too_long(file.retries.address, file.artifact)
+            if part.end == self._end:
+                raise answer.too_long(self._file.retries.address, self._file.artifact)
             data = data[:room]
         if data:
             self._pieces.append(data)
@@ -113,7 +113,7 @@ class Lane:
             share.surplus -= 1
             self._is_given_back = True
             return False
-        return self.part.at + self._waiting < self.part.end or self.part.end == self._end
+        return len(data) < room or part.end == self._end
 
     def flush(self) -> None:
         """Write what waits."""

@@ -185,18 +185,22 @@ class Transfer:
             self.location = self.headers.get("location", "")
 
     def _on_body(self, data: bytes) -> int | None:
-        if self.location:
-            return None
+        # libcurl comes with 16 KiB at a time, so this is short.
         self.pulse.count += len(data)
         if self.throttle is not None:
             self.throttle.took(len(data))
-        self.error = self._announce()
-        if self.error is None and not self.enough:
-            try:
-                self.enough = not self.get.receiver.body(data)
-            except ModelSetError as error:
-                self.error = error
-        return 0 if self.enough or self.error is not None else None
+        if not self.announced:
+            if self.location:
+                return None
+            self.error = self._announce()
+            if self.error is not None or self.enough:
+                return 0
+        try:
+            self.enough = not self.get.receiver.body(data)
+        except ModelSetError as error:
+            self.error = error
+            return 0
+        return 0 if self.enough else None
 
     def _announce(self) -> ModelSetError | None:
         """Give the head to the receiver, once, as late as the first byte of the body."""
