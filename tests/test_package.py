@@ -64,7 +64,7 @@ def test_the_wheel_gives_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         entry = archive.read(f"modelset-{__version__}.dist-info/entry_points.txt").decode()
         metadata = archive.read(f"modelset-{__version__}.dist-info/METADATA").decode()
-    assert "modelset = modelset.cli.main:main" in entry
+    assert "modelset = modelset.cli.main:run" in entry
     assert "Requires-Python: >=3.11" in metadata
     assert f"Version: {__version__}" in metadata
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist")]

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from modelset.engine.budget import FIRST_LEVEL, Budget, Share
+from modelset.engine.budget import FIRST_LEVEL, LEAST_PART, PART, Budget, Share
 
 ANY = st.integers(0, 99)
 
@@ -152,19 +152,32 @@ def test_a_model_that_comes_late_gets_a_lane_of_one_that_has_many() -> None:
 
 
 def test_no_lane_is_asked_back_while_one_is_free() -> None:
-    budget = Budget(5)
+    budget = Budget(9)
     rich = budget.join(0)
-    assert take_all(budget, rich) == 4
+    assert take_all(budget, rich) == 8
     poor = budget.join(1)
     assert rich.surplus == 0
     assert budget.take(poor)
 
 
+def test_no_more_lanes_are_asked_back_than_models_have_none() -> None:
+    budget = Budget(8)
+    rich = budget.join(9)
+    assert take_all(budget, rich) == 8
+    first, second = budget.join(0), budget.join(1)
+    assert [share.allowed for share in (first, second, rich)] == [6, 1, 1]
+    assert rich.surplus == 2, "though seven are not its own any more"
+    for share in (first, second):
+        budget.give_back(rich, heard=True)
+        assert budget.take(share)
+    assert rich.surplus == 0
+
+
 def test_the_models_that_come_first_in_order_get_more_and_the_others_one() -> None:
-    budget = Budget(6)
+    budget = Budget(10)
     shares = [budget.join(order) for order in (2, 0, 1)]
-    assert [share.allowed for share in shares] == [1, 4, 1]
-    assert [take_all(budget, share) for share in shares] == [1, 4, 1]
+    assert [share.allowed for share in shares] == [1, 8, 1]
+    assert [take_all(budget, share) for share in shares] == [1, 8, 1]
 
 
 def test_with_fewer_connections_than_models_the_critical_ones_come_first() -> None:
@@ -176,11 +189,23 @@ def test_with_fewer_connections_than_models_the_critical_ones_come_first() -> No
 
 
 def test_what_a_sated_model_does_not_need_goes_to_the_others() -> None:
-    budget = Budget(5)
+    budget = Budget(9)
     first, second = budget.join(0), budget.join(1)
-    assert [share.allowed for share in (first, second)] == [4, 1]
+    assert [share.allowed for share in (first, second)] == [8, 1]
     budget.feed(first, hungry=False)
-    assert take_all(budget, second) == 4
+    assert take_all(budget, second) == 8
+
+
+def test_parts_are_whole_until_the_end_of_the_run_and_then_shares_of_the_rest() -> None:
+    budget = Budget(4)
+    assert budget.part == PART, "of a run whose size nobody knows"
+    budget.expect(3 * PART)
+    budget.expect(5 * PART)
+    sizes = []
+    for arrived in (0, 4 * PART, 2 * PART, PART, PART - 4 * LEAST_PART, 2 * LEAST_PART):
+        budget.arrived(arrived)
+        sizes.append(budget.part)
+    assert sizes == [PART, PART, PART // 2, PART // 4, LEAST_PART, LEAST_PART]
 
 
 class Line:
@@ -210,51 +235,62 @@ class Line:
 
 
 def test_the_level_doubles_while_the_rate_grows() -> None:
-    line = Line(16, lambda lanes: lanes * 1e6)
+    line = Line(32, lambda lanes: lanes * 1e6)
     line.run(3.0)
-    assert line.seen == [(4,), (8,), (16,)]
-    assert line.shares[0].running == 16
+    assert line.seen == [(8,), (16,), (32,)]
+    assert line.shares[0].running == 32
 
 
 def test_the_level_never_passes_the_connections_there_are() -> None:
-    line = Line(6, lambda lanes: lanes * 1e6)
+    line = Line(12, lambda lanes: lanes * 1e6)
     line.run(3.0)
-    assert line.seen == [(4,), (6,)]
+    assert line.seen == [(8,), (12,)]
 
 
 def test_where_more_lanes_gain_nothing_they_are_given_up_and_not_tried_again_for_a_while() -> None:
     line = Line(16, lambda lanes: 20e6)
     line.run(9.0)
-    assert line.seen == [(4,), (8,), (4,)]
-    assert line.shares[0].running == 4
+    assert line.seen == [(8,), (16,), (8,)]
+    assert line.shares[0].running == 8
     line.run(6.0)
-    assert line.seen == [(4,), (8,), (4,), (8,), (4,)], "one more try after the pause"
+    assert line.seen == [(8,), (16,), (8,), (16,), (8,)], "one more try after the pause"
 
 
 def test_the_level_stays_where_the_last_gain_was() -> None:
-    line = Line(16, lambda lanes: min(lanes, 8) * 1e6)
+    line = Line(32, lambda lanes: min(lanes, 16) * 1e6)
     line.run(6.0)
-    assert line.seen == [(4,), (8,), (16,), (8,)]
+    assert line.seen == [(8,), (16,), (32,), (16,)]
 
 
-@pytest.mark.parametrize(("gain", "level"), [(1.04, 4), (1.10, 8)])
+def test_a_pause_right_after_the_growth_is_no_proof_that_it_was_vain() -> None:
+    line = Line(16, lambda lanes: lanes * 1e6)
+    while line.seen[-1:] != [(16,)]:
+        line.run(0.02)
+    line.rate = lambda lanes: 0.0
+    line.run(0.2)
+    line.rate = lambda lanes: lanes * 1e6
+    line.run(3.0)
+    assert line.seen == [(8,), (16,)]
+
+
+@pytest.mark.parametrize(("gain", "level"), [(1.04, 8), (1.10, 16)])
 def test_a_gain_that_could_be_chance_is_none(gain: float, level: int) -> None:
-    line = Line(8, lambda lanes: 10e6 if lanes <= 4 else gain * 10e6)
+    line = Line(16, lambda lanes: 10e6 if lanes <= 8 else gain * 10e6)
     line.run(3.0)
     assert line.shares[0].level == level
 
 
 def test_the_first_model_in_order_grows_first() -> None:
-    line = Line(16, lambda lanes: lanes * 1e6, models=2)
+    line = Line(32, lambda lanes: lanes * 1e6, models=2)
     line.run(0.7)
-    assert line.seen[:2] == [(4, 4), (8, 4)]
+    assert line.seen[:2] == [(8, 8), (16, 8)]
     line.run(3.0)
-    assert sum(share.running for share in line.shares) == 16
+    assert sum(share.running for share in line.shares) == 32
     assert min(share.running for share in line.shares) >= 1
 
 
 def test_a_trial_is_not_judged_before_its_new_lanes_have_brought_something() -> None:
-    budget = Budget(16)
+    budget = Budget(32)
     share = budget.join(0)
 
     def fill() -> int:
@@ -281,8 +317,8 @@ def test_a_trial_is_not_judged_before_its_new_lanes_have_brought_something() -> 
 
 
 def test_after_a_long_silence_a_new_window_is_opened() -> None:
-    line = Line(16, lambda lanes: lanes * 1e6)
+    line = Line(32, lambda lanes: lanes * 1e6)
     line.run(0.1)
     line.now += 60
     line.run(3.0)
-    assert line.seen == [(4,), (8,), (16,)]
+    assert line.seen == [(8,), (16,), (32,)]

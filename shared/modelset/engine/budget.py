@@ -15,7 +15,7 @@ _LONGEST_WINDOW_S = 3.0
 _PATIENCE_S = 1.5
 # What one connection is asked for at a time; less at the end of a run, so that all end together.
 PART = 8 * 1024 * 1024
-LEAST = 256 * 1024
+LEAST_PART = 1024 * 1024
 
 
 class Share:
@@ -117,7 +117,7 @@ class Budget:
     def part(self) -> int:
         """How many bytes to ask for at a time."""
         each = self._left // self.connections
-        return min(max(each, LEAST), PART) if each > 0 else PART
+        return min(max(each, LEAST_PART), PART) if each > 0 else PART
 
     def tick(self, now: float) -> None:
         """Judge the last window, when it is over, and open the next."""

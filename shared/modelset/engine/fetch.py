@@ -9,15 +9,16 @@ from modelset.core.parts import Part
 from modelset.core.ports import Get, Hop, Response
 from modelset.core.retry import Retries
 from modelset.engine import answer
-from modelset.engine.budget import LEAST
+from modelset.engine.budget import PART
 from modelset.engine.lane import Lane
 from modelset.engine.means import Means, Order
 from modelset.engine.verifier import Verifier
 from modelset.store.claim import claim
 from modelset.store.partial import Partial
 
-# Idle connections take over halves from those that would need at least so long for their rest:
-# what is on its way twice is lost.
+# Idle connections take over halves of at least so many bytes from those that would need at least
+# so long: what is on its way twice is lost.
+LEAST = 256 * 1024
 _WORTH_S = 60.0
 # How often to look whether another process is done with a file.
 _WAIT_S = 0.2
@@ -45,10 +46,7 @@ class Fetch:
         self._verifier: Verifier | None = None
         self._look_again = self._flushed_at = 0.0
         self._most = self._most_before = 0
-        # What the answers have taught, for as long as it is the same address.
-        self._hop: Hop | None = None
-        self._is_open, self._ranges = False, not self.means.one_stream
-        self._most_lanes = self._ceiling = means.budget.connections
+        self._forget_answers()
 
     def wants(self, now: float) -> bool:
         """Whether another connection would be of use now."""
@@ -65,8 +63,8 @@ class Fetch:
         assert self.partial is not None
         if self._is_complete() or not self._has_room(now):
             return None
-        most = self.means.budget.part if self._ranges else self.artifact.size
-        part = self.partial.parts.take(most)
+        in_parts = self._ranges and self.artifact.size > PART
+        part = self.partial.parts.take(self.means.budget.part if in_parts else self.artifact.size)
         return None if part is None else self._get(part, now)
 
     def halve(self, now: float) -> Get | None:
@@ -169,6 +167,8 @@ class Fetch:
         if lane.is_stale and not isinstance(error, answer.RestartError):
             return  # of an object that is not asked for any more
         self._most = max(self._most, self.partial.kept)
+        if error.kind.retry == "never" and not answer.dislikes_many(error):
+            raise error  # such as a full disk
         if lane.get.hop is not None and answer.may_be_mended(error):
             self._hop = None  # it has expired, or does not answer: ask again where it came from
         elif self.lanes:
@@ -198,7 +198,8 @@ class Fetch:
         return self.partial is not None
 
     def _forget_answers(self) -> None:
-        self._hop = None
+        """What answers teach is of one address."""
+        self._hop: Hop | None = None
         self._is_open, self._ranges = False, not self.means.one_stream
         self._most_lanes = self._ceiling = self.means.budget.connections
 
