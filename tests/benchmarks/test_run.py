@@ -34,7 +34,7 @@ def test_a_small_run_measures_every_tool_and_writes_the_page(
     needs("aria2c", "curl", "openssl")
     work, page = tmp_path / "work", tmp_path / "results.md"
     work.mkdir()
-    command = [sys.executable, RUN, "--rounds", "1", "--scale", "0.002", "--skip", "hf download"]
+    command = [sys.executable, RUN, "--rounds", "1", "--scale", "0.01", "--skip", "hf download"]
     command += ["--folder", work, "--page", page, "--only", "small", "kill"]
 
     ran = run_process(command, env=environ, timeout_s=120)
@@ -43,7 +43,7 @@ def test_a_small_run_measures_every_tool_and_writes_the_page(
     assert "missed: 4. small files, `hf download` takes: not measured" in ran.stderr
     text = page.read_text()
     assert "Not run: capped, verified, set, cost, rate, stop." in text
-    assert "**Scaled: 0.002" in text
+    assert "**Scaled: 0.01" in text
     for tool in (
         "modelset", "modelset, TLS", "modelset, HTTP/2", "aria2c -i -j16", "aria2c -i -j16, TLS",
         "aria2c -x16", "curl -C -",

@@ -175,7 +175,7 @@ def test_a_kill_while_the_file_gets_its_name_leaves_nothing(
         return killed
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        moments = [(make_project(), rng.uniform(0, 0.03)) for _ in range(12)]
+        moments = [(make_project(), rng.uniform(0, 0.015)) for _ in range(12)]
         killed = list(pool.map(lambda moment: once(*moment), moments))
     assert sum(killed) >= 6, "too few of the kills came before the end"
 
