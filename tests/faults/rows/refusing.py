@@ -156,10 +156,13 @@ def _wrong_range(tool: Tool, ground: Ground) -> Verdict:
     """
     data = bytes_of("m", LARGE)
     cut, left = Cut(LARGE // 2), [1, 2]
+    again = False
 
     def answer(exchange: Exchange) -> None:
         start = exchange.request.range_start
-        if start == 0:
+        if not again:
+            File(data, stop_at=LARGE // 2)(exchange)
+        elif start == 0:
             File(data, cut=cut, ending="close")(exchange)
         elif not left:
             File(data)(exchange)
@@ -171,8 +174,9 @@ def _wrong_range(tool: Tool, ground: Ground) -> Verdict:
             exchange.head(206, {"Content-Range": span, "Content-Length": str(end - start + 1000)})
             exchange.body(data[start - 1000 : end])
 
-    wanted = ground.put("m", data, answer, first=[File(data, stop_at=LARGE // 2)])
+    wanted = ground.put("m", data, answer)
     tool.broken_off("m", lambda: wanted.sent >= LARGE // 2, signal.SIGINT)
+    again = True
     verdict = right_or_refused(tool.fetch("m", ENOUGH_S), wanted)
     return verdict if len(left) < 2 else Verdict(False, "the fault was not met")
 
