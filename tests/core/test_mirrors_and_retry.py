@@ -248,11 +248,18 @@ def test_what_another_place_may_mend_goes_to_the_next_mirror_at_once(code: str) 
 
 
 def test_tries_are_bounded_and_then_the_next_mirror_gets_its_own() -> None:
-    attempts, guard = Attempts(["stalled"] * 50), FakeGuard()
+    attempts, guard = Attempts(["server-error"] * 50), FakeGuard()
     with pytest.raises(ModelSetError) as caught:
         persist([ONE, TWO], attempts, guard=guard)
     assert attempts.asked == [ONE.url] * 5 + [TWO.url] * 5
     assert TWO.url in caught.value.failure.message
+
+
+def test_a_silent_mirror_is_not_waited_for_again_while_there_is_another() -> None:
+    attempts, guard = Attempts(["stalled"] * 50), FakeGuard()
+    with pytest.raises(ModelSetError):
+        persist([ONE, TWO], attempts, guard=guard)
+    assert attempts.asked == [ONE.url] + [TWO.url] * 5
 
 
 def test_a_machine_without_a_network_is_not_asked_for_long() -> None:

@@ -295,6 +295,17 @@ def test_an_object_of_another_size_is_a_change(bench: Bench) -> None:
     assert sum(bench.moved) == 0
 
 
+@pytest.mark.parametrize(
+    ("tag", "code"), [('"one"', "digest-mismatch"), ('"two"', "object-changed")]
+)
+def test_a_whole_answer_to_a_range_is_a_change_where_its_tag_is_another(
+    tag: str, code: str, bench: Bench
+) -> None:
+    broken = play(RIGHT[:HALF], breaks="connection-lost")
+    wrong = play(WRONG, etag=tag)
+    assert bench.fails(broken, wrong, wrong) == code
+
+
 def test_an_owner_that_lost_its_claim_in_its_sleep_places_nothing(bench: Bench) -> None:
     def taken(get: object) -> None:
         play(RIGHT)(get)  # type: ignore[arg-type]

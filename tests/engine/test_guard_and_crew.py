@@ -179,7 +179,8 @@ def tried(
 
 def test_tries_stay_with_an_address_while_that_can_help_and_then_go_on() -> None:
     assert tried() == ["one"]
-    assert tried("server-error", "stalled") == ["one"] * 3
+    assert tried("server-error", "connection-lost") == ["one"] * 3
+    assert tried("server-error", "stalled", "stalled") == ["one"] * 2 + ["two"] * 2
     assert tried("not-found") == tried("access-denied") == tried("token-refused") == ["one", "two"]
     assert tried(*["server-error"] * 5) == ["one"] * 5 + ["two"]
     assert tried(*["network-unreachable"] * 2) == ["one"] * 2 + ["two"]

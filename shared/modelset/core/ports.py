@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from modelset.core.mirrors import Address
 from modelset.core.types import Layout, Model, Pin
 from modelset.core.values import dataclass, field
 
@@ -74,6 +75,21 @@ class Get:
     allow_private: bool = False
     hop: Hop | None = None
     shared: bool = False
+
+
+def ask(
+    address: Address,
+    receiver: Receiver,
+    headers: Mapping[str, str],
+    *,
+    hop: Hop | None = None,
+    shared: bool = False,
+) -> Get:
+    """A GET of the bytes as they are, with the credential and the rules of an address."""
+    sent = {**headers, "Accept-Encoding": "identity"}
+    if address.authorization:
+        sent["Authorization"] = address.authorization
+    return Get(address.url, receiver, sent, address.allow_http, address.allow_private, hop, shared)
 
 
 class Throttle(Protocol):

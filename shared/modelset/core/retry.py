@@ -68,6 +68,8 @@ class Retries:
             self._number = 1
         wait_s = delay_s(self._number, self._policy, error.retry_after_s)
         most = self._policy.unreachable_tries if _is_unreachable(error) else self._policy.tries
+        if error.failure.code == "stalled" and self._others:
+            most = 1  # each would take as long as the clock of a stall
         over = error.kind.retry == "next" or self._number >= most
         if not over and wait_s < self._guard.remaining():
             self._on_retry(error, self._number, wait_s)

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import addresses_of, origin_of
 from modelset.core.parts import Part
-from modelset.core.ports import Get, Hop, Response
+from modelset.core.ports import Get, Response
 from modelset.core.retry import Retries
 from modelset.engine import answer
 from modelset.engine.budget import PART
@@ -124,11 +124,11 @@ class Fetch:
         self._most_lanes = self._ceiling = len(self.lanes) - 1
         return True
 
-    def widen(self, lane: Lane) -> None:
+    def widen(self, lane: Lane, *, changed: bool) -> None:
         """All of the file comes over one lane: what is here already is thrown away."""
         assert self.partial is not None
         if self.partial.kept:
-            self.restart()
+            self.restart(changed=changed)
         else:
             self._abandon_lanes()
             self.partial.parts.restart()
@@ -141,19 +141,18 @@ class Fetch:
         """So many bytes were written."""
         assert self.partial is not None
         assert self._verifier is not None
-        self.means.moved(count)
-        self.means.budget.arrived(count)
+        self.means.arrived(count)
         self._verifier.follow()
 
-    def restart(self) -> None:
-        """The server has another object than before: forget what is here, and every lane."""
+    def restart(self, *, changed: bool = True) -> None:
+        """Forget what is here, and every lane; `changed` when the server has another object now."""
         assert self.partial is not None
         assert self._verifier is not None
-        self.means.moved(-self.partial.kept)
+        self.means.lost(self.partial.kept)
         self._abandon_lanes()
         self.partial.restart()
         self._verifier.restart()
-        self.changed = True
+        self.changed = self.changed or changed
 
     def ended(self, lane: Lane, error: ModelSetError | None) -> None:
         """A lane ended; raises ModelSetError when nothing is left to try."""
@@ -199,7 +198,7 @@ class Fetch:
 
     def _forget_answers(self) -> None:
         """What answers teach is of one address."""
-        self._hop: Hop | None = None
+        self._hop = None
         self._is_open, self._ranges = False, not self.means.one_stream
         self._most_lanes = self._ceiling = self.means.budget.connections
 
@@ -240,7 +239,7 @@ class Fetch:
     def _set_aside(self, actual: str) -> None:
         assert self.partial is not None
         assert self._verifier is not None
-        self.means.moved(-self.partial.kept)
+        self.means.lost(self.partial.kept)
         self.partial.quarantine()
         self._verifier.restart()
         self._forget_answers()

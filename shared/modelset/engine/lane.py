@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import origin_of
 from modelset.core.parts import Part
-from modelset.core.ports import Get, Hop, Response
+from modelset.core.ports import Get, Hop, Response, ask
 from modelset.engine import answer
 from modelset.net.failures import public
 
@@ -44,9 +44,7 @@ class Lane:
         """The GET for the part, without a range when that is the whole file."""
         address, partial = self._file.retries.address, self._file.partial
         assert partial is not None
-        headers = {"Accept-Encoding": "identity"}
-        if address.authorization:
-            headers["Authorization"] = address.authorization
+        headers = {}
         start, end = self.asked
         if start or end < self._file.artifact.size:
             last = "" if end == self._file.artifact.size else str(end - 1)
@@ -54,14 +52,7 @@ class Lane:
             # A weak tag or another server's says nothing about this object; the digest will.
             if partial.origin == origin_of(address.url) and partial.validator:
                 headers["If-Range"] = partial.validator
-        self.get = Get(
-            address.url,
-            self,
-            headers,
-            allow_http=address.allow_http,
-            allow_private=address.allow_private,
-            hop=hop,
-        )
+        self.get = ask(address, self, headers, hop=hop)
         return self.get
 
     def head(self, response: Response) -> bool:
@@ -151,6 +142,7 @@ class Lane:
         # Before the kept bytes go: a sign-in page says nothing about them.
         answer.refuse_page(response, file.artifact)
         if self.asked != (0, file.artifact.size) or file.partial.kept:
-            file.widen(self)
+            tag = answer.strong_tag(response)
+            file.widen(self, changed=not tag or tag != file.partial.validator)
             self._end = file.artifact.size
         answer.refuse_length(response, file.artifact, changed=file.changed)

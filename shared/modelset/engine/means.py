@@ -45,6 +45,16 @@ class Means:
     on_retry: OnRetry
     one_stream: bool = False
 
+    def arrived(self, count: int) -> None:
+        """So many bytes came."""
+        self.moved(count)
+        self.budget.arrived(count)
+
+    def lost(self, count: int) -> None:
+        """So many bytes were thrown away, and are to come again."""
+        self.moved(-count)
+        self.budget.expect(count)
+
 
 @dataclass(frozen=True, slots=True)
 class Order:

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import addresses_of
-from modelset.core.ports import Get, Response
+from modelset.core.ports import Get, Response, ask
 from modelset.core.retry import Retries
 from modelset.engine import answer
 from modelset.engine.digest import hashers
@@ -51,18 +51,7 @@ class Small:
             return None
         self._is_running, self._heard, self.holds_lane = True, False, holds_lane
         self.means.share.sharing += 1
-        address = self.retries.address
-        headers = {"Accept-Encoding": "identity"}
-        if address.authorization:
-            headers["Authorization"] = address.authorization
-        return Get(
-            address.url,
-            self,
-            headers,
-            allow_http=address.allow_http,
-            allow_private=address.allow_private,
-            shared=True,
-        )
+        return ask(self.retries.address, self, {}, shared=True)
 
     def halve(self, now: float) -> Get | None:
         """Nothing: one connection brings it all."""
@@ -104,8 +93,7 @@ class Small:
             self._heard = True
             self.means.budget.heard(self.means.share)
         self._data += data
-        self.means.moved(len(data))
-        self.means.budget.arrived(len(data))
+        self.means.arrived(len(data))
         if len(self._data) > self.artifact.size:
             raise answer.too_long(self.retries.address, self.artifact)
         return True
@@ -126,7 +114,7 @@ class Small:
             raise error
 
     def _fail(self, error: ModelSetError) -> None:
-        self.means.moved(-len(self._data))
+        self.means.lost(len(self._data))
         self._data.clear()
         self.retries.failed(error, progressed=False)
 

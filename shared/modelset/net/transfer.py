@@ -51,8 +51,9 @@ class Pulse:
 
     def skip(self, seconds: float) -> None:
         """Leave out a time in which nothing was asked for."""
-        self.heard += seconds
-        self.since += seconds
+        if self.heard:
+            self.heard += seconds
+            self.since += seconds
 
     def verdict(self, now: float, settings: WireSettings, *, bounded: bool) -> str:
         """Why to give the connection up, empty when it does well; libcurl bounds a connect."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Address, Mirrors, addresses_of, canonical
-from modelset.core.ports import Get, Guard, Response, Wheel, Wire
+from modelset.core.ports import Get, Guard, Response, Wheel, Wire, ask
 from modelset.core.retry import persist
 from modelset.core.values import dataclass, replace
 from modelset.net.failures import error_for, message_of, page_or, public
@@ -36,13 +36,7 @@ class _Question:
         if self.asked:
             return None
         self.asked = True
-        return Get(
-            self.address.url,
-            self,
-            self.headers,
-            allow_http=self.address.allow_http,
-            allow_private=self.address.allow_private,
-        )
+        return ask(self.address, self, self.headers)
 
     def ended(self, get: Get, error: Exception | None) -> None:
         if error is not None:
@@ -145,10 +139,7 @@ class HttpWeb:
     def _ask(
         self, address: Address, headers: Mapping[str, str], *, head_only: bool = False
     ) -> _Question:
-        sent = dict(headers) | {"Accept-Encoding": "identity"}
-        if address.authorization:
-            sent["Authorization"] = address.authorization
-        question = _Question(address, sent, head_only)
+        question = _Question(address, headers, head_only)
         self._wire.run(question, self._guard)
         return question
 

@@ -55,14 +55,16 @@ def _server(server: Origin, host: str) -> Iterator[Origin]:
 def _inward(tool: Tool, here: Ground, host: str) -> Verdict:
     """A public server sends the client to a host that is not public, and that has the file."""
     with _server(Origin(), PUBLIC) as public, _server(Origin(), host) as inner:
-        wanted = here.put("m", DATA, url=public.url)
-        path = urlsplit(wanted.urls[0]).path
-        public.serve(path, redirect(inner.serve("/m", File(DATA))))
-        ended = tool.fetch("m", 25.0)
-        assert public.requests, ended.output
-        if inner.requests:
-            return Verdict(False, "asks the private network")
-        return refused(ended, "address-refused")
+        return _sent_on(tool, here, public, inner, "asks the private network")
+
+
+def _sent_on(tool: Tool, here: Ground, first: Origin, second: Origin, words: str) -> Verdict:
+    """The first server redirects to the second, which nobody may ask."""
+    wanted = here.put("m", DATA, url=first.url)
+    first.serve(urlsplit(wanted.urls[0]).path, redirect(second.serve("/m", File(DATA))))
+    ended = tool.fetch("m", 25.0)
+    assert first.requests, ended.output
+    return Verdict(False, words) if second.requests else refused(ended, "address-refused")
 
 
 def _downgrade(tool: Tool, here: Ground) -> Verdict:
@@ -70,14 +72,7 @@ def _downgrade(tool: Tool, here: Ground) -> Verdict:
     tool.trust(authority.pem)
     secure = SecureOrigin(certificate=authority.issue(PUBLIC))
     with _server(secure, PUBLIC), _server(Origin(), PUBLIC) as plain:
-        wanted = here.put("m", DATA, url=secure.url)
-        path = urlsplit(wanted.urls[0]).path
-        secure.serve(path, redirect(plain.serve("/m", File(DATA))))
-        ended = tool.fetch("m", 25.0)
-        assert secure.requests, ended.output
-        if plain.requests:
-            return Verdict(False, "goes on over plain http")
-        return refused(ended, "address-refused")
+        return _sent_on(tool, here, secure, plain, "goes on over plain http")
 
 
 @contextmanager
