@@ -117,6 +117,14 @@ class Tree:
 
 
 @pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    """A shell cannot trap what was ignored when it began, as it is below nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(autouse=True)
 def _hear_ctrl_c() -> Iterator[None]:
     """What is started in the background of a script ignores Ctrl-C, and hands that on to
     everything below it. A handler of ours becomes the default in a child."""
