@@ -44,17 +44,15 @@ class Command:
 
 @dataclass(slots=True)
 class Runs:
-    """What a command took over one store: times in seconds, and the most memory in MiB."""
+    """What a command took over one store: times in seconds."""
 
     wall: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)
 
     def add(self, wall: float, used: resource.struct_rusage) -> None:
         """Note what one process took."""
         self.wall.append(wall)
         self.processor.append(used.ru_utime + used.ru_stime)
-        self.memory.append(used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _number(pattern: str) -> Callable[[str], int]:
@@ -152,9 +150,9 @@ def table(sizes: list[int], measured: list[Runs]) -> list[str]:
     """The lines of one command's table."""
     head = (
         "| models | files | wall, median | processor, median | 1,000 models, wall |"
-        " 1,000 models, processor | peak memory |"
+        " 1,000 models, processor |"
     )
-    lines = [head, "|---:|---:|---:|---:|---:|---:|---:|"]
+    lines = [head, "|---:|---:|---:|---:|---:|---:|"]
     wall = ["", *(f"{cost:.2f} s" for cost in growth([one.wall for one in measured], sizes))]
     used = ["", *(f"{cost:.2f} s" for cost in growth([one.processor for one in measured], sizes))]
     for at, size in enumerate(sizes):
@@ -165,7 +163,6 @@ def table(sizes: list[int], measured: list[Runs]) -> list[str]:
             f"{statistics.median(measured[at].processor):.2f} s",
             wall[at],
             used[at],
-            f"{statistics.median(measured[at].memory):.0f} MiB",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
