@@ -98,10 +98,7 @@ def _draw_others(screen: Screen, others: list[str], incompatible: tuple[LeftOut,
 
 def _needs(selection: Selection, report: Report, failures: Mapping[str, Failure]) -> dict[str, int]:
     """Bytes to come of each model; where the source did not answer, the catalog's figure."""
-    known = {
-        status.model.key: max(status.bytes_want - status.bytes_have, 0)
-        for status in report.statuses
-    }
+    known = {status.model.key: status.bytes_to_come for status in report.statuses}
     stated = {choice.model.key: choice.model.size_bytes for choice in selection.choices}
     return known | {key: stated[key] for key in failures if key in stated}
 

@@ -197,6 +197,11 @@ class Status:
     path: str = ""
     problems: tuple[str, ...] = ()
 
+    @property
+    def bytes_to_come(self) -> int:
+        """What a download has to fetch."""
+        return max(self.bytes_want - self.bytes_have, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -151,7 +151,7 @@ class Download:
         by_size = sorted(plan.fetch, key=lambda one: (TIERS.index(one.tier), one.bytes_want))
         order = {status.model.key: next(self._order) for status in by_size}
         for status in plan.fetch:
-            self._crowd.budget.expect(max(status.bytes_want - status.bytes_have, 0))
+            self._crowd.budget.expect(status.bytes_to_come)
             task = replace(by_key[status.model.key], order=order[status.model.key])
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]
 
@@ -205,7 +205,7 @@ def _refuse_if_full(seen: list[Seen], roots: Roots) -> None:
     arriving = volume_of(roots["downloads"])
     for one in seen:
         assert one.layout is not None, "only models that were looked at are planned"
-        to_come = max(one.status.bytes_want - one.status.bytes_have, 0)
+        to_come = one.status.bytes_to_come
         root = roots[one.layout.root]
         unpacked = any(isinstance(row, InstallWheel) for row in one.layout.placements)
         shares = [(arriving, roots["downloads"], to_come)]

@@ -4,10 +4,9 @@ import contextlib
 from concurrent.futures import Future
 
 from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import addresses_of, origin_of
+from modelset.core.mirrors import origin_of
 from modelset.core.parts import Part
 from modelset.core.ports import Get, Response
-from modelset.core.retry import Retries
 from modelset.engine import answer
 from modelset.engine.budget import PART
 from modelset.engine.lane import Lane
@@ -40,9 +39,7 @@ class Fetch:
         self.lanes: list[Lane] = []
         self.changed = False
         self.partial: Partial | None = None
-        known = (means.places.mirrors, means.places.credentials)
-        found = addresses_of(order.artifact.url, *known)
-        self.retries = Retries(found, means.guard, means.on_retry)
+        self.retries = means.retries(order.artifact)
         self._verifier: Verifier | None = None
         self._look_again = self._flushed_at = 0.0
         self._most = self._most_before = 0

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from modelset.core.mirrors import Mirrors
+from modelset.core.mirrors import Mirrors, addresses_of
 from modelset.core.ports import Guard, Wire
-from modelset.core.retry import OnRetry
+from modelset.core.retry import OnRetry, Retries
 from modelset.core.types import Artifact
 from modelset.core.values import dataclass
 from modelset.engine.budget import Budget, Share
@@ -44,6 +44,12 @@ class Means:
     moved: Callable[[int], None]
     on_retry: OnRetry
     one_stream: bool = False
+
+    def retries(self, artifact: Artifact) -> Retries:
+        """Where and when to ask for a file."""
+        places = self.places
+        addresses = addresses_of(artifact.url, places.mirrors, places.credentials)
+        return Retries(addresses, self.guard, self.on_retry)
 
     def arrived(self, count: int) -> None:
         """So many bytes came."""

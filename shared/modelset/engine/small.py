@@ -3,9 +3,7 @@
 from concurrent.futures import Future
 
 from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import addresses_of
 from modelset.core.ports import Get, Response, ask
-from modelset.core.retry import Retries
 from modelset.engine import answer
 from modelset.engine.digest import hashers
 from modelset.engine.means import Means, Order
@@ -30,9 +28,7 @@ class Small:
         self.artifact = order.artifact
         self.is_over = False
         self.sha256 = ""
-        places = means.places
-        addresses = addresses_of(self.artifact.url, places.mirrors, places.credentials)
-        self.retries = Retries(addresses, means.guard, means.on_retry)
+        self.retries = means.retries(order.artifact)
         self.holds_lane = True
         self._is_running = self._heard = False
         self._data = bytearray()
