@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelset.core.layout import Link, PutFile, PutText
 from modelset.core.lock import dump_lock
-from modelset.core.types import Artifact, Link, Pin, PutFile, PutText
+from modelset.core.types import Artifact, Pin
 from modelset.sources import SOURCES
 
 CATEGORY = "bench"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from modelset.demo.hub import DemoHub
+from modelset.demo.session import demo_config
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "shared"
@@ -177,17 +178,7 @@ def hub() -> Iterator[DemoHub]:
 
 def config_for(hub: DemoHub) -> str:
     """What a modelset.toml says so that every host is this hub."""
-    return f"""
-[download]
-index_url = "{hub.url}/simple/"
-
-[mirrors]
-"https://huggingface.co/" = [{{ url = "{hub.url}/hf/", credentials = true, only = true }}]
-"https://github.com/" = [{{ url = "{hub.url}/github/", only = true }}]
-"https://raw.githubusercontent.com/" = [{{ url = "{hub.url}/raw/", only = true }}]
-"https://packages.example.org/cdn/" = [{{ url = "{hub.cdn_url}/", only = true }}]
-"https://packages.example.org/hub/" = [{{ url = "{hub.url}/", only = true }}]
-"""
+    return demo_config(hub.url, hub.cdn_url, hub.tables)
 
 
 @pytest.fixture

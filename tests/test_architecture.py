@@ -25,7 +25,12 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = [Module(_name(path), path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))]
+# What lies in demo/models is data, also where a model is a program.
+MODULES = [
+    Module(_name(path), path.read_text("utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not path.is_relative_to(PACKAGE / "demo" / "models")
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,19 @@ class Held:
     exceptions: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
+# The libraries that each module of jobs loads models in.
+TRIED = {
+    "speech": (
+        *("numpy", "torch", "torchaudio", "faster_whisper", "whisper", "mlx_whisper", "vosk"),
+        "pyannote",
+    ),
+    "voices": ("torch", "piper", "TTS"),
+    "texts": (
+        *("spacy", "sentence_transformers", "transformers", "torch", "nltk", "vaderSentiment"),
+    ),
+    "weights": ("llama_cpp", "xllamacpp", "gguf", "safetensors", "numpy", "onnxruntime"),
+}
+
 HELD = {
     "floors": Held(rules.floors),
     "sockets": Held(rules.imports_of(*rules.SOCKET_MODULES), free=("net", "demo")),
@@ -47,6 +65,11 @@ HELD = {
         free=("store", "probe", "demo"),
         exceptions={
             ("cli.main", "os.open"): "the null device, for an output whose reader has gone",
+            ("trial.places", ".is_file"): "finds what a library is to load",
+            ("trial.places", ".rglob"): "finds what a library is to load",
+            ("trial.network", "os.readlink"): "the name of a network namespace",
+            ("trial.run", "tempfile"): "a folder for what a library leaves behind",
+            ("trial.run", ".open"): "what a library says goes straight into the log",
         },
     ),
     "environment": Held(rules.environment, free=("settings",)),
@@ -70,12 +93,19 @@ HELD = {
             ("net.index", "subprocess"): "asks pip",
             ("net.xet_process", "subprocess"): "runs hf_xet, which cannot be stopped otherwise",
             ("probe.system", "subprocess"): "asks the system about its cards",
+            ("trial.run", "subprocess"): "loads models, which may hang, crash or take memory",
         },
     ),
     "machine learning": Held(
         rules.imports_of(*rules.ML_MODULES),
         free=("demo",),  # demo.making makes the models with the real libraries
+        exceptions={
+            (f"trial.{module}", library): "a job of the child process that tries a model"
+            for module, libraries in TRIED.items()
+            for library in libraries
+        },
     ),
+    "machine learning late": Held(rules.imports_at_top_of(*rules.ML_MODULES), free=("demo",)),
     "names": Held(rules.names),
     "lengths": Held(rules.lengths),
     "docstrings": Held(
@@ -124,6 +154,8 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ("floors", "engine.x", "from modelset.cli.screen import say", "modelset.cli.screen"),
     ("floors", "engine.x", "from modelset import settings", "modelset.settings"),
     ("floors", "demo.x", "from modelset.model_set import ModelSet", "modelset.model_set"),
+    ("floors", "trial.x", "from modelset.model_set import ModelSet", "modelset.model_set"),
+    ("floors", "trial.x", "from modelset.demo.hub import DemoHub", "modelset.demo.hub"),
     ("floors", "sources.url", "from modelset.sources.wheel import SOURCE", "a source imports"),
     ("floors", "sources.url", "from modelset.sources import huggingface", "a source imports"),
     ("floors", "core.x", "from .types import Pin", "relative"),
@@ -149,6 +181,9 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ("clock", "net.x", "from time import sleep", "time"),
     ("child processes", "store.x", "import subprocess", "subprocess"),
     ("machine learning", "cli.x", "def f():\n    import torch.hub", "torch"),
+    ("machine learning late", "trial.x", "import torch", "torch"),
+    ("machine learning late", "trial.x", "torch: Any = import_module('torch')", "torch"),
+    ("machine learning late", "trial.x", "class A:\n    import torch.hub", "torch"),
     ("names", "store.file_utils", "", "utils"),
     ("names", "engine.manager", "", "manager"),
     ("lengths", "core.x", "\n" * 251, "251 lines"),
@@ -201,6 +236,11 @@ def read(text: str) -> object:
 def test_the_rule_leaves_a_clean_module_alone(name: str) -> None:
     for module in ("core.thing", "sources.thing", "store.thing", "cli.thing"):
         assert list(HELD[name].rule(Module(module, CLEAN))) == []
+
+
+def test_a_library_may_be_imported_when_it_is_needed() -> None:
+    text = "def f():\n    import torch\n    return import_module('torch.hub')\n"
+    assert list(HELD["machine learning late"].rule(Module("trial.x", text))) == []
 
 
 def test_every_rule_is_seen_to_fail() -> None:

@@ -255,7 +255,7 @@ def test_the_token_is_looked_for_in_the_documented_order(load: Any, tmp_path: Pa
 
 def test_the_token_is_the_hubs_credential_and_never_shown(load: Any) -> None:
     found = load({"HF_TOKEN": "hf_secret"})
-    assert found.credentials == {HUB: "Bearer hf_secret"}
+    assert found.credentials == {HUB: {"Authorization": "Bearer hf_secret"}}
     assert "hf_secret" not in repr(found)
     assert "hf_secret" not in str(found)
     assert "hf_secret" not in repr(found.origins)

@@ -1,11 +1,16 @@
 """Looks settings up: flag, environment, settings file, default; and remembers where each was."""
 
+import contextlib
 import os
+import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from modelset.core.errors import ModelSetError
 from modelset.core.proxies import Proxies, Proxy
+from modelset.store.files import read_text
+from modelset.store.roots import BELOW, LIBRARY_ROOTS, roots_below
 
 T = TypeVar("T")
 
@@ -105,6 +110,20 @@ class Lookup:
             return default
         return number
 
+    def flag(self, name: str, variables: tuple[str, ...], section: str, in_file: str) -> bool:
+        """Whether something is wanted; the file calls it `in_file`."""
+        value = self.find(in_file, variables, section)
+        if name in self.flags:
+            self.origins[in_file] = "--" + name.replace("_", "-")
+            return bool(self.flags[name])
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        known = words.get(str(value).lower()) if value is not None else False
+        if known is None:
+            self.problems.append(
+                f"{self.origins[in_file]}: {in_file} = {value!r} should be true or false"
+            )
+        return bool(known)
+
     def proxies(
         self, variables: Mapping[str, tuple[str, ...]], without: tuple[str, ...]
     ) -> Proxies:
@@ -120,3 +139,61 @@ class Lookup:
                 found[scheme] = Proxy(whole, self.origins[f"{scheme}_proxy"])
         hosts = str(self.find("no_proxy", without, "") or "")
         return Proxies(found, tuple(hosts.lower().replace(",", " ").split()))
+
+
+def find_roots(asked: Lookup, models_root: Path) -> dict[str, Path]:
+    """Every named root, and where each came from."""
+    own: dict[str, Path] = {}
+    for root, places in LIBRARY_ROOTS.items():
+        for variable, below in places:
+            if root not in own and asked.environ.get(variable):
+                own[root] = Path(os.path.abspath(asked.environ[variable])) / below
+                asked.origins[f"roots.{root}"] = variable
+    cache = asked.path("cache_root", ("MODELSET_CACHE_ROOT", "IRENE_CACHE_ROOT"), models_root)
+    own["downloads"] = cache / BELOW["downloads"]
+    own["credentials"] = asked.path(
+        "credentials_root",
+        ("MODELSET_CREDENTIALS_ROOT", "IRENE_CREDENTIALS_ROOT"),
+        models_root / "credentials",
+    )
+    for root, name in (("downloads", "cache_root"), ("credentials", "credentials_root")):
+        origin = asked.origins.get(name, "default")
+        asked.origins[f"roots.{root}"] = "models_root" if origin == "default" else origin
+    own["site-packages"] = asked.path(
+        "site_packages", ("MODELSET_SITE_PACKAGES",), Path(sysconfig.get_path("purelib")), "paths"
+    )
+    asked.origins["roots.site-packages"] = asked.origins["site_packages"]
+    own["local"] = Path(models_root.anchor)  # a user's own models lie anywhere
+    return roots_below(models_root, own)
+
+
+def find_token(asked: Lookup, models_root: Path) -> str:
+    """The Hugging Face token: flag, file, environment, credentials, `hf auth login`'s file."""
+    given = asked.find("hf_token", ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "")
+    if given and "hf_token_file" not in asked.flags:
+        return str(given).strip()
+    environ = asked.environ
+    credentials = environ.get("MODELSET_CREDENTIALS_ROOT") or environ.get("IRENE_CREDENTIALS_ROOT")
+    places = [
+        ("--hf-token-file", asked.flags.get("hf_token_file")),
+        ("HF_TOKEN_PATH", environ.get("HF_TOKEN_PATH")),
+        ("credentials", Path(credentials or models_root / "credentials") / "hf_token"),
+        ("HF_HOME", environ.get("HF_HOME") and Path(environ["HF_HOME"]) / "token"),
+        ("hf auth login", token_file(environ)),
+    ]
+    for origin, place in places:
+        text = ""
+        with contextlib.suppress(ModelSetError):  # somebody else's file is no token of ours
+            text = (read_text(Path(place)) or "").strip() if place else ""
+        if text:
+            asked.origins["hf_token"] = origin
+            return text
+        if origin == "--hf-token-file" and place:
+            asked.problems.append(f"--hf-token-file: {place} is missing, empty or not readable")
+    return ""
+
+
+def token_file(environ: Mapping[str, str]) -> Path:
+    """Where `hf auth login` leaves its token; a user without a home folder has none there."""
+    cache = environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "huggingface" / "token"

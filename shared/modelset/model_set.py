@@ -1,34 +1,33 @@
 """ModelSet: wires the ports, and offers everything that the commands do."""
 
 import contextlib
-import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelset import __version__
 from modelset.core.catalog import Catalog, parse_catalog
 from modelset.core.errors import ModelSetError
 from modelset.core.hardware import Recommendation, Rule, capabilities, parse_rules, recommend
+from modelset.core.lock import Lock, is_current
 from modelset.core.profile import Profile
 from modelset.core.report import check_exit_code
-from modelset.core.select import Wishes, available, select
-from modelset.core.types import Choice, Report, Selection
+from modelset.core.select import Wishes, available, select, with_locked
+from modelset.core.types import Choice, Pin, Report, Selection, Status
+from modelset.core.values import replace
 from modelset.engine.check import Inspector, Seen, total_bytes
 from modelset.engine.guard import Stop
-from modelset.engine.lock import read_lock
+from modelset.engine.lock import read_lock, turn
 from modelset.probe.machine import load_or_profile
-from modelset.settings import Settings, process_environ
+from modelset.settings import Settings, load_settings
 from modelset.sources import SOURCES, check_ref
 from modelset.store.catalog import catalog_texts, rules_text
+from modelset.store.files import state_of
+from modelset.store.roots import MODEL_ROOTS
 
 if TYPE_CHECKING:  # what loads a socket library must not be loaded for a check
     from modelset.core.events import Emit
-    from modelset.core.ports import Guard, Web, Wire
-    from modelset.core.retry import OnRetry
-    from modelset.engine.guard import RateLimit
-    from modelset.engine.means import Places
-    from modelset.engine.task import Terms, World
+    from modelset.engine.task import Terms
 
 
 class ModelSet:
@@ -37,14 +36,26 @@ class ModelSet:
     def __init__(self, settings: Settings, stop: Stop | None = None) -> None:
         self.settings = settings
         self.stop = stop or Stop()
+        self._lock: tuple[object, Lock] | None = None
+
+    @classmethod
+    def open(cls, **flags: object) -> "ModelSet":
+        """The models of the project around here; `flags` are settings as the command line has
+        them. Raises ModelSetError `config-invalid`.
+        """
+        return cls(load_settings(flags))
 
     @cached_property
     def catalog(self) -> Catalog:
         """The built-in tables and the user's own; raises ModelSetError `catalog-invalid`."""
         texts = catalog_texts()
-        if self.settings.catalog_text:
-            texts[str(self.settings.config)] = self.settings.catalog_text
-        return parse_catalog(texts, check_ref=self._check_ref, parse=self.settings.documents.parse)
+        own = self.settings.catalog_text
+        return parse_catalog(
+            texts | {str(self.settings.config): own} if own else texts,
+            check_ref=self._check_ref,
+            parse=self.settings.documents.parse,
+            sound=texts.keys(),  # the tests have looked
+        )
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -71,13 +82,26 @@ class ModelSet:
         can = capabilities(self.profile) | ({"hf-token"} if self.settings.token else set())
         catalog, advice = self.catalog, self.recommendation
         self.settings.documents.keep()
+        by_name = bool(wishes.components or wishes.category)
         return select(
             catalog,
             wishes,
             capabilities=frozenset(can),
             recommended_whisper=advice.whisper,
             recommended_why=advice.reason,
+            lacking=self._lacking() if by_name else {},
         )
+
+    def _lacking(self) -> dict[str, str]:
+        """Of which providers there is no key."""
+        found = {}
+        for key, model in self.catalog.models.items():
+            if model.source == "api":
+                pin = Pin(key, model.source, model.ref, "key", ())
+                seen = self._inspector.look_at(Choice(model, model.tier, ""), pin, {})
+                if seen.status.presence != "present":
+                    found[key] = f"no {model.ref['variable']}"
+        return found
 
     def everything(self) -> Selection:
         """Every model of the catalog: chosen where this machine can use it, else left out."""
@@ -86,7 +110,8 @@ class ModelSet:
     def present_keys(self) -> frozenset[str]:
         """Keys of the locked models that are whole on this disk."""
         lock = read_lock(self.settings.lock)
-        choices = tuple(Choice(model, model.tier, "") for model in self.catalog.models.values())
+        models = [model for key, model in self.catalog.models.items() if key in lock]
+        choices = tuple(Choice(model, model.tier, "") for model in models)
         seen = self._inspector.look(choices, lock)
         return frozenset(one.status.model.key for one in seen if one.status.presence == "present")
 
@@ -112,93 +137,107 @@ class ModelSet:
         """Bring what is missing; raises ModelSetError for what concerns the run as a whole."""
         from modelset.core.events import ignore
         from modelset.engine.download import Download  # check must not load a socket library
+        from modelset.wiring import open_world
 
-        with self._world(emit or ignore) as world:
+        catalog, inspector = self.catalog, self._inspector
+        with open_world(self.settings, catalog, inspector, self.stop, emit or ignore) as world:
             return Download(world, terms).run(self.select(wishes))
+
+    def verify(self, wishes: Wishes) -> Report:
+        """Every digest, offline; and of each key that is here, its provider's own word.
+
+        Raises ModelSetError for what concerns the run as a whole.
+        """
+        report = self.check(wishes, deep=True)
+        keyed = [one.model for one in report.statuses if _is_key(one)]
+        if not keyed:
+            return report
+        from modelset.core.events import ignore
+        from modelset.engine.verify import ask_providers
+        from modelset.wiring import open_world
+
+        catalog, inspector = self.catalog, self._inspector
+        with open_world(self.settings, catalog, inspector, self.stop, ignore) as world:
+            refused = ask_providers(keyed, world)
+        statuses = tuple(
+            replace(one, presence="corrupt", problems=(refused[one.model.key].message,))
+            if one.model.key in refused
+            else one
+            for one in report.statuses
+        )
+        return replace(report, statuses=statuses, exit_code=check_exit_code(statuses, strict=False))
+
+    def path(self, key: str) -> Path:
+        """Where a model lies, for a program that loads it; opens no socket.
+
+        Raises ModelSetError `unknown-model`, and `model-missing` when it is not whole here.
+        """
+        model = self.catalog.get(key)
+        pin = self._locked().get(model.key)
+        if pin is not None and is_current(pin, model):
+            seen = self._inspector.look_at(Choice(model, model.tier, ""), pin, {})
+            if seen.layout is not None and seen.status.presence == "present":
+                return self.settings.roots[seen.layout.root] / (
+                    seen.layout.opened or seen.layout.folder
+                )
+        raise ModelSetError(
+            "model-missing",
+            f"{model.key} is not on this machine, or not whole",
+            f"run `modelset download {model.key}`",
+        )
+
+    def ensure(self, key: str) -> Path:
+        """Where a model lies, once it does: it is downloaded when it is missing.
+
+        May be called from several processes at once. Raises ModelSetError for a model that
+        cannot be had.
+        """
+        with contextlib.suppress(ModelSetError):
+            return self.path(key)
+        from modelset.engine.task import Terms
+
+        own = self.settings
+        terms = Terms(own.max_workers, own.connections, own.timeout_s)
+        report = self.download(Wishes(keys=(key,)), terms)
+        for outcome in report.outcomes:
+            if outcome.failure is not None:
+                failure = outcome.failure
+                raise ModelSetError(failure.code, failure.message, failure.hint)
+        return self.path(key)
+
+    def _locked(self) -> Lock:
+        """The lock, read again when its file has changed."""
+        state = state_of(self.settings.lock)
+        if self._lock is None or self._lock[0] != state:
+            self._lock = state, read_lock(self.settings.lock)
+        return self._lock[1]
 
     def _look(self, wishes: Wishes, *, deep: bool) -> tuple[Selection, list[Seen]]:
         selection = self.select(wishes)
         lock = read_lock(self.settings.lock)
+        if wishes == Wishes():
+            selection = with_locked(self.catalog, selection, lock)
         return selection, self._inspector.look(selection.choices, lock, deep=deep)
 
     def _distrust(self, keys: list[str]) -> None:
         """Make the next download read what a check found corrupt, whatever the registry says."""
         from modelset.store.registry import forget
 
-        with contextlib.suppress(ModelSetError):  # a read-only machine can still be checked
-            forget(self.settings.roots["registry"], keys)
-
-    @contextlib.contextmanager
-    def _world(self, emit: "Emit") -> Iterator["World"]:
-        import certifi
-
-        from modelset.engine.guard import RateLimit
-        from modelset.engine.task import World
-        from modelset.net.index import PipIndex
-        from modelset.net.transfer import WireSettings
-        from modelset.net.web import HttpWeb
-        from modelset.net.wire import CurlWire
-
-        own = self.settings
-        throttle = RateLimit(own.limit_rate.rate_at) if own.limit_rate.is_bounded else None
-        wire = CurlWire(
-            WireSettings(
-                connect_s=own.connect_s,
-                stall_s=own.stall_s,
-                ca_file=own.ca_file or ("" if own.ca_folder else certifi.where()),
-                ca_folder=own.ca_folder,
-                ca_origin=own.origins["ca_file"],
-                proxies=own.proxies,
-                user_agent=f"modelset/{__version__}",
-            ),
-            throttle,
-        )
-        index = PipIndex(own.index_url, own.ca_file or own.ca_folder)
-
-        def make_web(guard: "Guard", on_retry: "OnRetry") -> "Web":
-            return HttpWeb(
-                wire,
-                guard,
-                mirrors=own.mirrors,
-                credentials=own.credentials,
-                index=index,
-                on_retry=on_retry,
-            )
-
-        places = self._places(wire, throttle)
-        try:
-            yield World(self._inspector, places, make_web, own.lock, self.stop, emit, _now)
-        finally:
-            wire.close()
-
-    def _places(self, wire: "Wire", throttle: "RateLimit | None") -> "Places":
-        from modelset.engine.means import Places
-        from modelset.net.xet import XetSettings, XetWire, needs_xet
-        from modelset.store.scratch import scratch
-
-        own = self.settings
-        downloads = own.roots["downloads"]
-        xet = XetWire(
-            wire,
-            XetSettings(process_environ(), own.connect_s, own.stall_s, ca_file=own.ca_file),
-            mirrors=own.mirrors,
-            scratch=lambda: scratch(downloads),
-            throttle=throttle,
-        )
-        ways = {"http": lambda artifact: False, "xet": lambda artifact: True, "auto": needs_xet}
-        return Places(wire, downloads, own.mirrors, own.credentials, xet, ways[own.transport])
+        folder = self.settings.roots["registry"]
+        with contextlib.suppress(ModelSetError), turn(folder):  # a read-only machine can be checked
+            forget(folder, keys)
 
     @property
     def _inspector(self) -> Inspector:
-        return Inspector(SOURCES, self.settings.roots)
+        return Inspector(SOURCES, self.settings.roots, self.settings.environ)
 
     def _check_ref(self, source: str, ref: Mapping[str, object]) -> list[str]:
         problems = check_ref(source, ref)
         root = ref.get("root")
-        if not problems and root is not None and root not in self.settings.roots:
-            problems.append(f"ref.root: unknown, use one of {', '.join(self.settings.roots)}")
+        if not problems and root is not None and root not in MODEL_ROOTS:
+            problems.append(f"ref.root: unknown, use one of {', '.join(MODEL_ROOTS)}")
         return problems
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def _is_key(status: Status) -> bool:
+    return status.model.source == "api" and status.presence == "present"

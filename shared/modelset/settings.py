@@ -3,24 +3,23 @@
 The only module that reads the environment.
 """
 
-import contextlib
 import os
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirror, hub_mirror, is_address, parse_mirrors
+from modelset.core.policy import PICKLES, Policy
 from modelset.core.proxies import Proxies
 from modelset.core.rate import Timetable, parse_timetable
 from modelset.core.values import dataclass, field, replace
-from modelset.lookup import Lookup
+from modelset.lookup import Lookup, find_roots, find_token, token_file
 from modelset.store.documents import Documents
 from modelset.store.files import is_there, read_text
-from modelset.store.roots import BELOW, LIBRARY_ROOTS, roots_below
 
 HUB = "https://huggingface.co"
+GITHUB = "https://api.github.com"  # which answers sixty questions an hour without a token
 
 # How files of the Hub come: over plain HTTP, through Xet, or as the Hub serves each.
 TRANSPORTS = ("auto", "http", "xet")
@@ -50,6 +49,7 @@ class Settings:
     stall_s: int
     index_url: str
     token: str = field(repr=False)
+    github_token: str = field(default="", repr=False)
     connections: int = 16
     limit_rate: Timetable = Timetable()
     transport: str = "auto"
@@ -57,14 +57,24 @@ class Settings:
     ca_folder: str = ""
     proxies: Proxies = field(default_factory=Proxies)
     mirrors: Mapping[str, tuple[Mirror, ...]] = field(default_factory=dict)
+    policy: Policy = Policy()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     catalog_text: str = ""
     documents: Documents = field(default_factory=Documents, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def credentials(self) -> Mapping[str, str]:
-        """The Authorization header of each origin that has one."""
-        return {HUB: f"Bearer {self.token}"} if self.token else {}
+    def hub_token_file(self) -> Path:
+        """Where `hf auth login` leaves its token."""
+        return token_file(self.environ)
+
+    @property
+    def credentials(self) -> dict[str, Mapping[str, str]]:
+        """The credential of each origin that the settings know one of."""
+        known = {HUB: self.token, GITHUB: self.github_token}
+        return {
+            origin: {"Authorization": f"Bearer {token}"} for origin, token in known.items() if token
+        }
 
 
 def process_environ() -> dict[str, str]:
@@ -132,7 +142,7 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
         lock=asked.path("lock", ("MODELSET_LOCK",), home / "models.lock.json", "paths"),
         out=asked.path("out", ("MODELSET_OUT",), home / "out", "paths"),
         models_root=models_root,
-        roots=_roots(asked, models_root),
+        roots=find_roots(asked, models_root),
         max_workers=asked.number(
             "max_workers", ("MODELSET_DOWNLOAD_MAX_WORKERS", "MAX_CONCURRENT_DOWNLOADS"), 3, int
         ),
@@ -147,14 +157,27 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
         connect_s=asked.number("connect_timeout", (), 10.0, float),
         stall_s=asked.number("stall_timeout", (), 20, int),
         index_url=asked.text("index_url", ("MODELSET_INDEX_URL",), ""),
-        token=_token(asked, models_root),
+        token=find_token(asked, models_root),
+        github_token=str(asked.find("github_token", ("GITHUB_TOKEN", "GH_TOKEN"), "") or ""),
         ca_file=ca_file,
         ca_folder=ca_folder,
         proxies=asked.proxies(_PROXIES, ("no_proxy", "NO_PROXY")),
         mirrors=_mirrors(asked, config),
+        policy=_policy(asked),
+        environ=asked.environ,
         catalog_text=text,
         origins=asked.origins,
     )
+
+
+def _policy(asked: Lookup) -> Policy:
+    pickles = asked.find("pickles", ("MODELSET_POLICY_PICKLES",), "policy")
+    if pickles not in (None, *PICKLES):
+        asked.problems.append(
+            f"{asked.origins['pickles']}: pickles = {pickles!r} is none of {', '.join(PICKLES)}"
+        )
+    first_use = asked.flag("trust_first_use", ("MODELSET_POLICY_FIRST_USE",), "policy", "first_use")
+    return Policy(pickles or PICKLES[0], first_use)
 
 
 def _mirrors(asked: Lookup, config: Path) -> Mapping[str, tuple[Mirror, ...]]:
@@ -194,56 +217,3 @@ def _parse(text: str, config: Path, documents: Documents) -> Mapping[str, Any]:
         raise ModelSetError(
             "config-invalid", f"{config}: {error}", "mend the TOML syntax there"
         ) from error
-
-
-def _roots(asked: Lookup, models_root: Path) -> dict[str, Path]:
-    own: dict[str, Path] = {}
-    for root, places in LIBRARY_ROOTS.items():
-        for variable, below in places:
-            if root not in own and asked.environ.get(variable):
-                own[root] = Path(os.path.abspath(asked.environ[variable])) / below
-                asked.origins[f"roots.{root}"] = variable
-    cache = asked.path("cache_root", ("MODELSET_CACHE_ROOT", "IRENE_CACHE_ROOT"), models_root)
-    own["downloads"] = cache / BELOW["downloads"]
-    own["credentials"] = asked.path(
-        "credentials_root",
-        ("MODELSET_CREDENTIALS_ROOT", "IRENE_CREDENTIALS_ROOT"),
-        models_root / "credentials",
-    )
-    for root, name in (("downloads", "cache_root"), ("credentials", "credentials_root")):
-        origin = asked.origins.get(name, "default")
-        asked.origins[f"roots.{root}"] = "models_root" if origin == "default" else origin
-    own["site-packages"] = asked.path(
-        "site_packages", ("MODELSET_SITE_PACKAGES",), Path(sysconfig.get_path("purelib")), "paths"
-    )
-    asked.origins["roots.site-packages"] = asked.origins["site_packages"]
-    return roots_below(models_root, own)
-
-
-def _token(asked: Lookup, models_root: Path) -> str:
-    """The Hugging Face token: flag, file, environment, credentials, `hf auth login`'s file."""
-    given = asked.find("hf_token", ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "")
-    if given and "hf_token_file" not in asked.flags:
-        return str(given).strip()
-    environ = asked.environ
-    # A user without a home folder, as in many containers, has no such file.
-    cache = environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    home = Path(cache) / "huggingface"
-    credentials = environ.get("MODELSET_CREDENTIALS_ROOT") or environ.get("IRENE_CREDENTIALS_ROOT")
-    places = [
-        ("--hf-token-file", asked.flags.get("hf_token_file")),
-        ("HF_TOKEN_PATH", environ.get("HF_TOKEN_PATH")),
-        ("credentials", Path(credentials or models_root / "credentials") / "hf_token"),
-        ("HF_HOME", environ.get("HF_HOME") and Path(environ["HF_HOME"]) / "token"),
-        ("hf auth login", home / "token"),
-    ]
-    for origin, place in places:
-        text = ""
-        with contextlib.suppress(ModelSetError):  # somebody else's file is no token of ours
-            text = (read_text(Path(place)) or "").strip() if place else ""
-        if text:
-            asked.origins["hf_token"] = origin
-            return text
-        if origin == "--hf-token-file" and place:
-            asked.problems.append(f"--hf-token-file: {place} is missing, empty or not readable")
-    return ""

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from modelset.core.errors import ModelSetError
-from modelset.core.lock import EMPTY, dump_lock, is_current, parse_lock
-from modelset.core.types import Artifact, Model, Pin
+from modelset.core.lock import EMPTY, dump_lock, is_current, learned, parse_lock
+from modelset.core.types import Artifact, Model, Pin, first_use
 
 FILE = Artifact("a.bin", "https://example.org/a.bin", 5, "md5:" + "0" * 32)
 PIN = Pin("a:b", "url", {"url": "https://example.org/a.bin", "size": 5}, "r1", (FILE,))
@@ -72,6 +72,11 @@ BROKEN = {
     "a ref that is a list": document(ref=[]),
     "a source that is a list": document(source=[]),
     "a revision that is a number": document(revision=5),
+    "a revision that leads elsewhere": document(revision="../../x"),
+    "a revision that is nothing": document(revision=""),
+    "a digest of a first use": document(files=row(digest=first_use("https://e.org/a"))),
+    "a manifest that is a number": document(manifest=5),
+    "a manifest that is a list": document(manifest=["x"]),
 }
 
 
@@ -98,3 +103,78 @@ def test_a_pin_is_current_while_the_catalog_wants_the_same() -> None:
     assert not is_current(PIN, replace(MODEL, ref={"url": "https://example.org/b.bin"}))
     # What people read about a model may change without the files changing.
     assert is_current(PIN, replace(MODEL, licence="MIT", size_bytes=9, tier="critical"))
+
+
+# ---- manifests -----------------------------------------------------------------------------
+
+MANIFESTS = [
+    "{}",
+    '{\n  "a": 1\n}\n',
+    '{"a":\t1}\r\n\r\n',
+    " \n",
+    '{"ö": "\\ud800 \u2028 \U0001f600"}',
+    "x" * 100_000,
+]
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=range(len(MANIFESTS)))
+def test_a_manifest_comes_back_word_for_word(manifest: str) -> None:
+    pin = replace(PIN, manifest=manifest)
+    text = dump_lock([pin])
+    assert parse_lock(text, where="x") == {"a:b": pin}
+    # Whatever writes the file may end its lines in another way.
+    assert parse_lock(text.replace("\n", "\r\n"), where="x") == {"a:b": pin}
+
+
+def test_a_pin_without_a_manifest_says_nothing_of_one() -> None:
+    assert "manifest" not in dump_lock([PIN])
+
+
+# ---- first use -----------------------------------------------------------------------------
+
+URL = "https://example.org/voice.pt"
+UNKNOWN = Artifact("voice.pt", URL, 5, first_use(URL))
+FRESH = Pin("tts:v", "url", {"url": URL}, UNKNOWN.hex[:12], (UNKNOWN,))
+TOLD = {UNKNOWN.digest: "ab" * 32}
+
+
+def test_what_the_first_download_told_takes_the_place_of_the_address() -> None:
+    pin = learned(FRESH, TOLD)
+    assert pin.is_exact
+    assert pin.artifacts == (replace(UNKNOWN, digest="sha256:" + "ab" * 32),)
+    assert pin.revision == ("ab" * 32)[:12]
+    assert parse_lock(dump_lock([pin]), where="x") == {"tts:v": pin}
+
+
+def test_a_revision_that_is_something_else_stays() -> None:
+    assert learned(replace(FRESH, revision="v4"), TOLD).revision == "v4"
+
+
+def test_a_digest_that_is_known_already_is_not_learned_again() -> None:
+    pin = replace(FRESH, artifacts=(FILE, UNKNOWN), revision="r")
+    found = learned(pin, {**TOLD, FILE.digest: "cd" * 32})
+    assert found.artifacts[0] == FILE
+    assert found.artifacts[1].digest == "sha256:" + "ab" * 32
+    assert learned(PIN, {}) == PIN
+
+
+def test_what_was_not_told_cannot_be_learned() -> None:
+    with pytest.raises(KeyError):
+        learned(FRESH, {})
+
+
+def test_a_pin_that_is_not_exact_is_refused_by_the_lock() -> None:
+    with pytest.raises(ModelSetError, match="a digest is missing") as caught:
+        parse_lock(dump_lock([FRESH]), where="models.lock.json")
+    assert caught.value.failure.code == "lock-invalid"
+
+
+@pytest.mark.parametrize("digest", ["first-use:", "first-use:" + "A" * 64, "first-use:" + "0" * 63])
+def test_what_stands_for_a_digest_has_a_form_of_its_own(digest: str) -> None:
+    with pytest.raises(ValueError, match="not a digest"):
+        Artifact("a", URL, 1, digest)
+
+
+def test_two_addresses_stand_for_two_digests() -> None:
+    assert first_use(URL) != first_use(URL + "?x")
+    assert first_use(URL) == first_use(URL)

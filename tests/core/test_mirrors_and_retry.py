@@ -12,6 +12,7 @@ from modelset.core.mirrors import (
     Mirror,
     addresses_of,
     canonical,
+    credential_of,
     hub_mirror,
     is_loopback,
     origin_of,
@@ -21,11 +22,12 @@ from modelset.core.retry import Policy, Retries, delay_s, persist
 
 HUB = "https://huggingface.co/"
 FILE = HUB + "acme/thing/resolve/main/a.bin"
-TOKEN = {"https://huggingface.co": "Bearer hf_secret"}
+BEARER = {"Authorization": "Bearer hf_secret"}
+TOKEN = {"https://huggingface.co": BEARER}
 
 
 def test_without_mirrors_the_address_is_the_original() -> None:
-    assert addresses_of(FILE, {}, TOKEN) == (Address(FILE, "Bearer hf_secret"),)
+    assert addresses_of(FILE, {}, TOKEN) == (Address(FILE, BEARER),)
 
 
 def test_mirrors_are_tried_in_order_and_the_original_last() -> None:
@@ -58,11 +60,11 @@ def test_only_leaves_the_original_out() -> None:
 def test_a_credential_goes_to_its_own_origin_and_to_a_trusted_mirror_only() -> None:
     mirrors = {HUB: (Mirror("https://one.example/"), Mirror("https://two.example/", True))}
     found = addresses_of(FILE, mirrors, TOKEN)
-    assert [row.authorization for row in found] == ["", "Bearer hf_secret", "Bearer hf_secret"]
+    assert [row.credential for row in found] == [{}, BEARER, BEARER]
     (other,) = addresses_of("https://huggingface.co.evil.example/a", {}, TOKEN)
-    assert other.authorization == ""
+    assert other.credential == {}
     (plain,) = addresses_of("http://huggingface.co/a", {}, TOKEN)
-    assert plain.authorization == ""
+    assert plain.credential == {}
 
 
 def test_what_a_mirror_allows_goes_with_its_address() -> None:
@@ -314,3 +316,51 @@ def test_pauses_are_capped_and_differ(attempt: int, longest: float) -> None:
     found = {delay_s(attempt, Policy(), None) for _ in range(50)}
     assert len(found) > 1
     assert longest / 2 <= min(found) <= max(found) <= longest
+
+
+# ---- keys of providers ---------------------------------------------------------------------
+
+CHECK = "https://api.example.org:8443/v1/models?x=y"
+KEYED = {"check": CHECK, "service": "House"}
+
+
+@pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        ({}, {"Authorization": "Bearer s3cret"}),
+        ({"prefix": ""}, {"Authorization": "s3cret"}),
+        ({"prefix": "Token "}, {"Authorization": "Token s3cret"}),
+        ({"header": "X-Key"}, {"X-Key": "Bearer s3cret"}),
+        ({"header": "X-Key", "prefix": ""}, {"X-Key": "s3cret"}),
+        (
+            {"header": "x-api-key", "prefix": "", "extra": {"x-version": "1"}},
+            {"x-api-key": "s3cret", "x-version": "1"},
+        ),
+        ({"extra": "odd"}, {"Authorization": "Bearer s3cret"}),
+    ],
+)
+def test_a_key_goes_in_its_providers_form_to_its_origin(
+    form: dict[str, object], headers: dict[str, str]
+) -> None:
+    credentials = credential_of({**KEYED, **form}, "s3cret")
+    assert credentials == {"https://api.example.org:8443": headers}
+    (address,) = addresses_of(CHECK, {}, credentials)
+    assert address.credential == headers
+    for other in ("https://api.example.org/v1/models", "https://example.org:8443/", "http://x/"):
+        assert addresses_of(other, {}, credentials)[0].credential == {}
+
+
+def test_a_key_goes_to_a_mirror_only_when_that_is_trusted_with_it() -> None:
+    credentials = credential_of(KEYED, "s3cret")
+    mirrors = {
+        "https://api.example.org:8443/": (
+            Mirror("https://one.example/"),
+            Mirror("https://two.example/", credentials=True, only=True),
+        )
+    }
+    found = addresses_of(CHECK, mirrors, credentials)
+    assert [row.url for row in found] == [
+        "https://one.example/v1/models?x=y",
+        "https://two.example/v1/models?x=y",
+    ]
+    assert [bool(row.credential) for row in found] == [False, True]

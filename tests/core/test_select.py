@@ -270,7 +270,7 @@ def test_a_component_without_default_models_is_empty() -> None:
             Failure(
                 "usage",
                 "unknown component: nlp, x",
-                "one of: asr, diarization, mlx, ner, nlu, stt, vad",
+                "one of: asr, diarization, mlx, ner, nlu, stt, vad, all",
             ),
         ),
         (
@@ -341,3 +341,190 @@ def test_available_are_the_models_that_selection_does_not_speak_of(catalog: Cata
     assert "mlx:large-v3-turbo" not in keys
     spoken_of = len(selection.choices) + len(selection.left_out)
     assert len(rest) + spoken_of == len(catalog.models)
+
+
+# ---- what is usual, what is lacking, and what no table names --------------------------------
+
+HOUSE = """
+category = "house"
+title = "House Models"
+components = ["house", "asr"]
+usual = ["house:one", "house:three"]
+[default]
+source = "url"
+[[model]]
+key = "house:one"
+ref.url = "https://example.org/1"
+needs = ["house:two"]
+[[model]]
+key = "house:two"
+ref.url = "https://example.org/2"
+[[model]]
+key = "house:three"
+ref.url = "https://example.org/3"
+needs = ["cuda"]
+[[model]]
+key = "house:four"
+ref.url = "https://example.org/4"
+[[model]]
+key = "house:*"
+ref.url = "https://example.org/*"
+[[model]]
+key = "gpu:*"
+ref.url = "https://example.org/gpu/*"
+needs = ["cuda"]
+"""
+CUDA = frozenset({"cuda"})
+
+
+@pytest.fixture(scope="module")
+def house() -> Catalog:
+    return parse(HOUSE)
+
+
+def test_a_component_brings_what_is_usual_where_the_default_set_has_nothing(
+    house: Catalog,
+) -> None:
+    selection = pick(house, wishes=Wishes(components=("house",)), capabilities=CUDA)
+
+    assert chosen(selection) == {
+        "house:one": ("optional", "usual in House Models"),
+        "house:two": ("optional", "needed by house:one"),
+        "house:three": ("optional", "usual in House Models"),
+    }
+
+
+def test_a_category_brings_what_is_usual_too(house: Catalog) -> None:
+    selection = pick(house, wishes=Wishes(category="house"))
+
+    assert set(chosen(selection)) == {"house:one", "house:two"}
+    assert left_out(selection) == {"house:three": "needs an NVIDIA GPU"}
+
+
+def test_what_is_usual_is_no_part_of_the_default_set(house: Catalog) -> None:
+    selection = pick(house, capabilities=CUDA)
+    assert not [key for key in chosen(selection) if key.startswith("house:")]
+    critical = pick(house, wishes=Wishes(category="house", only="critical"))
+    assert critical == Selection(())
+
+
+def test_where_the_default_set_has_something_nothing_is_brought() -> None:
+    own = HOUSE.replace('key = "house:four"', 'key = "house:four"\ntier = "optional"')
+    selection = pick(parse(own), wishes=Wishes(category="house"), capabilities=CUDA)
+
+    assert chosen(selection) == {"house:four": ("optional", "default set")}
+
+
+def test_what_is_left_out_of_the_default_set_counts_as_something() -> None:
+    own = HOUSE.replace('key = "house:three"', 'key = "house:three"\ntier = "optional"')
+    selection = pick(parse(own), wishes=Wishes(category="house"))
+
+    assert chosen(selection) == {}
+    assert left_out(selection) == {"house:three": "needs an NVIDIA GPU"}
+
+
+def test_one_word_may_name_a_full_and_an_empty_category(house: Catalog) -> None:
+    selection = pick(house, wishes=Wishes(components=("asr",)), recommended="tiny")
+
+    assert set(chosen(selection)) == {
+        "whisper:base", "whisper:tiny", "whisper:large-v3", "house:one", "house:two",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("components", [("all",), ("all", "vad"), ("house", "all")])
+def test_all_is_the_default_set_and_what_is_usual_elsewhere(
+    house: Catalog, components: tuple[str, ...]
+) -> None:
+    selection = pick(house, wishes=Wishes(components=components), recommended="tiny")
+    default = pick(house, recommended="tiny")
+
+    assert set(chosen(selection)) == {*chosen(default), "house:one", "house:two"}
+    assert left_out(selection) == {**left_out(default), "house:three": "needs an NVIDIA GPU"}
+    for key, row in chosen(default).items():
+        assert chosen(selection)[key] == row
+
+
+def test_all_and_a_category_are_that_category(house: Catalog) -> None:
+    wishes = Wishes(components=("all",), category="vad")
+    assert set(chosen(pick(house, wishes=wishes))) == {"vad:silero"}
+
+
+def test_all_is_not_a_word_beside_unknown_ones(house: Catalog) -> None:
+    with pytest.raises(ModelSetError, match="unknown component: hous"):
+        pick(house, wishes=Wishes(components=("all", "hous")))
+
+
+def test_what_was_asked_for_takes_the_place_of_what_is_usual() -> None:
+    own = TTS.replace('tier = "optional"', "").replace(
+        "[[model]]", 'usual = ["coqui:vits"]\n[[model]]', 1
+    )
+    wishes = Wishes(tts_model="tacotron", components=("tts",))
+
+    assert chosen(pick(parse(own), wishes=wishes, capabilities=CUDA)) == {
+        "coqui:tacotron2-DDC": ("critical", "asked for")
+    }
+    usual = pick(parse(own), wishes=Wishes(components=("tts",)), capabilities=CUDA)
+    assert chosen(usual) == {"coqui:vits": ("optional", "usual in TTS Models")}
+
+
+def test_what_is_lacking_leaves_out_what_is_usual_and_not_what_was_asked_for(
+    house: Catalog,
+) -> None:
+    lacking = {"house:one": "no HOUSE_KEY", "vad:silero": "no VAD_KEY"}
+    usual = select(
+        house,
+        Wishes(components=("house", "vad")),
+        capabilities=CUDA,
+        recommended_whisper="",
+        lacking=lacking,
+    )
+    assert set(chosen(usual)) == {"house:three"}
+    assert left_out(usual) == lacking
+
+    keys = ("house:one", "vad:silero")
+    asked = select(
+        house, Wishes(keys=keys), capabilities=NOTHING, recommended_whisper="", lacking=lacking
+    )
+    assert set(chosen(asked)) == {*keys, "house:two"}
+    assert left_out(asked) == {}
+
+
+def test_what_is_made_of_a_template_comes_after_what_has_a_table(house: Catalog) -> None:
+    selection = pick(house, "house:new", "vad:silero", "house:four", "whisper:tiny@v2")
+
+    assert list(chosen(selection)) == ["vad:silero", "house:four", "house:new", "whisper:tiny@v2"]
+    assert set(chosen(selection).values()) == {("critical", "asked for")}
+    keys = [model.key for model in available(house, selection)]
+    assert "house:new" not in keys
+    assert "house:*" not in keys
+    assert "whisper:tiny" in keys
+
+
+def test_a_model_and_another_revision_of_it_are_two(house: Catalog) -> None:
+    selection = pick(house, "whisper:tiny", "whisper:tiny@v2", "whisper:tiny@v2")
+
+    assert list(chosen(selection)) == ["whisper:tiny", "whisper:tiny@v2"]
+
+
+def test_another_revision_brings_what_the_model_needs(house: Catalog) -> None:
+    assert chosen(pick(house, "house:one")).keys() == {"house:one", "house:two"}
+    assert tuple(chosen(pick(house, f"{PYANNOTE[0]}@v2"))) == (*PYANNOTE[1:], f"{PYANNOTE[0]}@v2")
+
+
+@pytest.mark.parametrize("key", ["gpu:new", "mlx:tiny@v2", "house:three@v2"])
+def test_a_machine_that_cannot_run_it_leaves_out_what_no_table_names_too(
+    house: Catalog, key: str
+) -> None:
+    selection = pick(house, key, "vad:silero")
+
+    assert tuple(chosen(selection)) == ("vad:silero",)
+    words = "needs Apple Silicon" if key.startswith("mlx") else "needs an NVIDIA GPU"
+    assert left_out(selection) == {key: words}
+
+
+def test_a_whisper_of_another_revision_replaces_those_of_the_default_set(house: Catalog) -> None:
+    wishes = Wishes(whisper_models=("tiny@v2",), components=("asr",))
+    selection = pick(house, wishes=wishes)
+
+    assert "whisper:tiny@v2" in chosen(selection)
+    assert "whisper:base" not in chosen(selection)

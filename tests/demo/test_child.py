@@ -52,7 +52,7 @@ def _end_of(process: subprocess.Popen[str], started: float) -> None:
 def test_says_where_it_is_and_ends_with_its_parent() -> None:
     with _child() as (process, ready):
         assert ready["schema_version"] == 1
-        assert set(ready) == {"schema_version", "hub", "cdn"}
+        assert set(ready) == {"schema_version", "hub", "cdn", "tables"}
         assert b"silero" in _open(ready["hub"] + "/simple/")
         started = time.monotonic()
         assert process.stdin is not None

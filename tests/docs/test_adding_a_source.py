@@ -180,4 +180,4 @@ def test_every_source_and_every_method_is_in_the_page() -> None:
 
     assert len(methods) == 5
     assert [name for name in methods if f"`{name}(" not in text] == []
-    assert [name for name in SOURCES if f'"{name}"' not in text] == []
+    assert [name for name in SOURCES if f"`{name}`" not in text] == []

@@ -45,7 +45,8 @@ def bootstrapped(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 def test_every_line_of_the_screen_is_one_that_the_demo_shows(title: str, bootstrapped: Ran) -> None:
     (screen,) = [block.text for block in README.blocks if title in block.text]
     # Rows of keys say what this machine left out or could have besides.
-    lines = [line for line in screen.splitlines() if line and not re.match(r" {4}\w+:", line)]
+    named = re.compile(r" {4}[\w-]+:| {6}\w| {4}\.\.\.")
+    lines = [line for line in screen.splitlines() if line and not named.match(line)]
     real = {normal(line) for line in bootstrapped.stdout.splitlines()}
     lacking = [
         line

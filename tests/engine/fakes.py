@@ -197,7 +197,7 @@ class Depot:
     folder: Path
     connections: int = 16
     mirrors: Mirrors = field(default_factory=dict)
-    credentials: dict[str, str] = field(default_factory=dict)
+    credentials: dict[str, dict[str, str]] = field(default_factory=dict)
     guard: PatientGuard = field(default_factory=PatientGuard)
     placed: dict[str, bytes] = field(default_factory=dict)
     moved: list[int] = field(default_factory=list)
@@ -275,7 +275,7 @@ class Depot:
         return sorted(path.relative_to(self.folder).as_posix() for path in found)
 
     def _order(self, url: str, data: bytes, in_memory: bool) -> Order:
-        def put(source: Path | bytes) -> None:
+        def put(source: Path | bytes, sha256: str) -> None:
             self.placed[url] = source if isinstance(source, bytes) else source.read_bytes()
 
         return Order(artifact_of(url, data), lambda: url in self.placed, put, in_memory=in_memory)

@@ -71,7 +71,7 @@ class Bench:
         assert not self.wire.answers, "fewer requests than expected"
         return lanes.sums
 
-    def _put(self, source: Path | bytes) -> None:
+    def _put(self, source: Path | bytes, sha256: str) -> None:
         assert isinstance(source, Path)
         self.placed = source.read_bytes()
 
@@ -198,14 +198,15 @@ def test_the_next_mirror_is_asked_and_gets_only_what_it_may_have(bench: Bench) -
     }
     bench.right(
         fail("not-found"), fail("html-page"), play(RIGHT),
-        mirrors=mirrors, credentials={"https://packages.example.org": "Bearer s3cret"},
+        mirrors=mirrors,
+        credentials={"https://packages.example.org": {"Authorization": "Bearer s3cret"}},
     )  # fmt: skip
     assert [get.url for get in bench.wire.gets] == [
         "https://one.example.net/m.bin",
         "http://two.example.net/m.bin",
         URL,
     ]
-    sent = [get.headers.get("Authorization") for get in bench.wire.gets]
+    sent = [get.credential.get("Authorization") for get in bench.wire.gets]
     assert sent == [None, "Bearer s3cret", "Bearer s3cret"]
     assert [get.allow_http for get in bench.wire.gets] == [False, True, False]
     assert bench.retried == []

@@ -232,7 +232,7 @@ def test_a_small_file_that_is_in_its_place_already_is_not_asked_for(depot: Depot
 
 
 def test_a_credential_is_sent_to_its_own_origin(depot: Depot) -> None:
-    depot.credentials = {HOST.rstrip("/"): "Bearer s3cret"}
+    depot.credentials = {HOST.rstrip("/"): {"Authorization": "Bearer s3cret"}}
     depot.mirrors = {HOST: (Mirror("https://one.example.net/"),)}
 
     def gone_there(get: Get) -> Iterator[Step]:
@@ -242,4 +242,4 @@ def test_a_credential_is_sent_to_its_own_origin(depot: Depot) -> None:
 
     wire = SteppedWire(gone_there)
     depot.bring(wire, FILES)
-    assert [get.headers.get("Authorization") for get in wire.gets] == [None, "Bearer s3cret"]
+    assert [get.credential.get("Authorization") for get in wire.gets] == [None, "Bearer s3cret"]

@@ -49,7 +49,7 @@ class Bench:
         )  # fmt: skip
         return Verifier(Order(ARTIFACT, lambda: False, self.put), means, self.partial)
 
-    def put(self, source: Path | bytes) -> None:
+    def put(self, source: Path | bytes, sha256: str) -> None:
         if self.refuses is not None:
             raise self.refuses
         assert isinstance(source, Path)

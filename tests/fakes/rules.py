@@ -18,10 +18,12 @@ FLOORS = {
     "engine": 2,
     "lookup": 2,
     "settings": 3,
-    "model_set": 4,
-    "demo": 4,
-    "cli": 5,
-    "__main__": 6,
+    "wiring": 4,
+    "model_set": 5,
+    "demo": 5,
+    "trial": 5,
+    "cli": 6,
+    "__main__": 7,
 }
 
 
@@ -97,6 +99,23 @@ def imports_of(*unwanted: str) -> Rule:
     return rule
 
 
+def imports_at_top_of(*unwanted: str) -> Rule:
+    """A rule against importing any of these modules when a module is loaded, not when it works."""
+    anywhere = imports_of(*unwanted)
+
+    def rule(module: Module) -> Iterator[Offence]:
+        inside = [
+            range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        for offence in anywhere(module):
+            if not any(offence.line in lines for lines in inside):
+                yield offence
+
+    return rule
+
+
 SOCKET_MODULES = (
     *("socket", "ssl", "http", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"),
     *("pycurl", "ftplib", "smtplib", "socketserver", "xmlrpc", "telnetlib", "websockets"),
@@ -105,7 +124,9 @@ SOCKET_MODULES = (
 THREAD_MODULES = ("threading", "concurrent", "multiprocessing", "_thread", "asyncio")
 ML_MODULES = (
     *("torch", "transformers", "faster_whisper", "ctranslate2", "spacy", "pyannote", "silero_vad"),
-    *("mlx", "mlx_whisper", "numpy", "onnxruntime", "tensorflow"),
+    *("mlx", "mlx_whisper", "numpy", "onnxruntime", "tensorflow", "torchaudio", "whisper", "vosk"),
+    *("piper", "TTS", "sentence_transformers", "nltk", "vaderSentiment", "llama_cpp", "xllamacpp"),
+    *("gguf", "safetensors", "onnx"),
 )
 
 # What reads, changes, lists or looks at files, called on a path or on a module.

@@ -8,7 +8,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from modelset.core.types import Artifact, InstallWheel
+from modelset.core.layout import InstallWheel
+from modelset.core.types import Artifact
 
 
 def record_line(name: str, body: bytes) -> str:

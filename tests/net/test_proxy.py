@@ -231,7 +231,7 @@ def test_a_token_is_for_the_host_behind_the_tunnel_alone(authority: Authority) -
     with secure_origin(authority.issue(NAME)) as server, proxy({NAME: port_of(server.url)}) as way:
         server.serve("/m", File(DATA))
         wire = behind({"HTTPS_PROXY": way.place}, authority)
-        taken = take(wire, SECURE, headers={"Authorization": "Bearer s3cret"})
+        taken = take(wire, SECURE, credential={"Authorization": "Bearer s3cret"})
         wire.close()
         assert taken.errors == [None]
         assert server.requests[0].headers["authorization"] == "Bearer s3cret"

@@ -11,7 +11,7 @@ from tests.faults.answers import File, Status, page, redirect
 from tests.faults.origin import Origin
 
 from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import Mirror, Mirrors
+from modelset.core.mirrors import Credentials, Mirror, Mirrors
 from modelset.core.ports import Response
 from modelset.engine.guard import RunGuard, Stop
 from modelset.net.failures import error_for, public, retry_after
@@ -19,13 +19,14 @@ from modelset.net.index import PipIndex
 from modelset.net.web import HUB, HttpWeb
 from modelset.net.wire import CurlWire
 
+SECRET = {"Authorization": "Bearer s3cret"}
 OLD = "Wed, 21 Oct 2015 07:28:00 GMT"
 
 
 def web_of(
     wire: CurlWire,
     mirrors: Mirrors | None = None,
-    credentials: Mapping[str, str] | None = None,
+    credentials: Credentials | None = None,
     retried: list[str] | None = None,
 ) -> HttpWeb:
     """A web with a deadline of ten seconds."""
@@ -97,7 +98,7 @@ def test_a_next_page_on_a_strange_host_gets_no_credential(
 ) -> None:
     other.serve("/two", answer([2]))
     url = origin.serve("/one", answer([1], {"Link": f'<{other.url}/two>; rel="next"'}))
-    web = web_of(wire, credentials={origin.url: "Bearer s3cret"})
+    web = web_of(wire, credentials={origin.url: SECRET})
     assert web.get_pages(url) == [1, 2]
     assert origin.requests[0].headers["authorization"] == "Bearer s3cret"
     assert "authorization" not in other.requests[0].headers
@@ -137,8 +138,8 @@ def test_a_status_that_passes_is_asked_for_again(wire: CurlWire, origin: Origin)
 
 
 def test_only_the_hub_s_own_credential_counts_as_a_token(wire: CurlWire) -> None:
-    assert web_of(wire, credentials={HUB: "Bearer x"}).has_token()
-    assert not web_of(wire, credentials={"https://example.org": "Bearer x"}).has_token()
+    assert web_of(wire, credentials={HUB: SECRET}).has_token()
+    assert not web_of(wire, credentials={"https://example.org": SECRET}).has_token()
 
 
 @pytest.mark.parametrize(

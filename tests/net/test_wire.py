@@ -28,6 +28,7 @@ class Taking:
 
     urls: Sequence[str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    credential: Mapping[str, str] = field(default_factory=dict)
     allow_http: bool = False
     refuse: str = ""
     enough: float = float("inf")
@@ -41,7 +42,8 @@ class Taking:
         if self.handed == len(self.urls):
             return None
         self.handed += 1
-        return Get(self.urls[self.handed - 1], self, self.headers, self.allow_http, hop=self.hop)
+        url = self.urls[self.handed - 1]
+        return Get(url, self, self.headers, self.credential, self.allow_http, hop=self.hop)
 
     def ended(self, get: Get, error: Exception | None) -> None:
         assert error is None or isinstance(error, ModelSetError)
@@ -95,7 +97,7 @@ def test_a_redirect_is_followed_with_its_headers_and_without_the_credential(
     there = other.serve("/there", File(DATA))
     origin.serve("/second", redirect(there))
     url = origin.serve("/first", redirect("second"))  # relative to the address itself
-    taken = take(wire, url, headers={**SECRET, "Range": "bytes=9-"})
+    taken = take(wire, url, headers={"Range": "bytes=9-"}, credential=SECRET)
     assert bytes(taken.body_) == DATA[9:]
     assert taken.response is not None
     assert taken.response.url == there
@@ -110,7 +112,7 @@ def test_a_credential_does_not_come_back_to_an_origin_that_another_one_names(
     # The path is chosen by a stranger, yet the place is the credential's own: it is sent there.
     origin.serve("/end", File(DATA))
     bounce = other.serve("/bounce", redirect(origin.url + "/end"))
-    taken = take(wire, origin.serve("/start", redirect(bounce)), headers=SECRET)
+    taken = take(wire, origin.serve("/start", redirect(bounce)), credential=SECRET)
     assert taken.errors == [None]
     assert "authorization" not in other.requests[0].headers
     assert {row.headers.get("host") for row in origin.requests} == {origin.url[7:]}

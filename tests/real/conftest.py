@@ -31,7 +31,7 @@ source = "huggingface"
 ref.repo = "{MLX_REPO}"
 ref.required = ["config.json", "weights.*"]
 """
-_EVALUATED = 'eval "$1"; shift; exec "$@"'
+EVALUATED = 'eval "$1"; shift; exec "$@"'
 
 
 @functools.cache
@@ -115,7 +115,7 @@ def run_offline(placed: Placed, cut_off: tuple[str, ...]) -> RunOffline:
     }
 
     def run(script: str) -> Ran:
-        shell = ["sh", "-c", _EVALUATED, "sh", exports.stdout, sys.executable, "-c", script]
+        shell = ["sh", "-c", EVALUATED, "sh", exports.stdout, sys.executable, "-c", script]
         return run_process([*cut_off, *shell], env=environ, cwd=placed.folder, timeout_s=180)
 
     return run

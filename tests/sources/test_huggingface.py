@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Project, config_for, run_process
-from tests.fakes.samples import COMMIT, hub_web_of, large, model, rows, sha1, sha256, small
+from tests.contract.samples.huggingface import hub_web_of, large, rows, small
+from tests.fakes.samples import COMMIT, model, sha1, sha256
 from tests.fakes.web import FakeWeb, hub_web
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Layout, Link, Model, Pin, PutFile, PutText
+from modelset.core.layout import Layout, Link, PutFile, PutText
+from modelset.core.types import Model, Pin
 from modelset.demo.hub import DemoHub
 from modelset.sources.huggingface import SOURCE
 
@@ -104,14 +106,107 @@ def test_refs_have_no_final_newline_and_short_names_are_listed_after_main() -> N
     }
 
 
-def test_a_commit_is_no_name_for_a_ref_and_a_named_revision_is() -> None:
+REFS = "models--acme--thing/refs/"
+
+
+@pytest.mark.parametrize(
+    ("ref", "names"),
+    [
+        ({}, {"main"}),
+        ({"refs": ["v1"]}, {"main", "v1"}),
+        ({"revision": "main"}, {"main"}),
+        ({"revision": "v2"}, {"v2"}),
+        ({"revision": "refs/pr/1", "refs": ["v1"]}, {"refs/pr/1", "v1"}),
+        ({"revision": "714eb0f"}, {"714eb0f"}),
+        ({"revision": COMMIT}, set()),
+        ({"revision": COMMIT, "refs": ["main", "714eb0f"]}, {"main", "714eb0f"}),
+    ],
+)
+def test_a_revision_leaves_main_to_those_who_have_none(
+    ref: dict[str, object], names: set[str]
+) -> None:
+    artifact = resolve({"repo": "acme/thing"}).artifacts[0]
+    ref = {"repo": "acme/thing", "allow": ["*"]} | ref
+    found = texts(SOURCE.layout(Pin("test:thing", "huggingface", ref, COMMIT, (artifact,))))
+    assert set(found) == {REFS + name for name in names}
+    assert set(found.values()) <= {COMMIT}
+
+
+def test_a_named_revision_is_asked_for_and_pinned_as_its_commit() -> None:
     ref = {"repo": "acme/thing", "allow": ["*"], "revision": "v2"}
     web = hub_web_of({"sha": COMMIT}, rows())
     web.json = {"https://huggingface.co/api/models/acme/thing/revision/v2": {"sha": COMMIT}}
-    found = texts(SOURCE.layout(SOURCE.resolve(model("huggingface", ref), web)))
-    assert set(found) == {"models--acme--thing/refs/main", "models--acme--thing/refs/v2"}
-    pinned = Pin("test:thing", "huggingface", {**ref, "revision": COMMIT}, COMMIT, ())
-    assert set(texts(SOURCE.layout(pinned))) == {"models--acme--thing/refs/main"}
+    pin = SOURCE.resolve(model("huggingface", ref), web)
+    assert pin.revision == COMMIT
+    assert SOURCE.layout(pin).folder == f"models--acme--thing/snapshots/{COMMIT}"
+
+
+# ---- flat, in a root of another library ----------------------------------------------------
+
+VOICE = "en/en_US/lessac/medium/en_US-lessac-medium.onnx"
+FLAT = {
+    "repo": "rhasspy/piper-voices",
+    "root": "piper",
+    "below": "en/en_US/lessac/medium",
+    "allow": [VOICE, f"{VOICE}.json"],
+    "required": [VOICE, f"{VOICE}.json"],
+}
+
+
+def flat_web(*listing: object) -> FakeWeb:
+    api = "https://huggingface.co/api/models/rhasspy/piper-voices"
+    tree = f"{api}/tree/{COMMIT}/en/en_US/lessac/medium?recursive=true&expand=false"
+    return FakeWeb(json={f"{api}/revision/main": {"sha": COMMIT}}, pages={tree: list(listing)})
+
+
+def test_files_of_a_sub_folder_lie_flat_in_their_root() -> None:
+    web = flat_web(large(VOICE), small(f"{VOICE}.json"), small("en/en_US/lessac/medium/CARD"))
+    pin = SOURCE.resolve(model("huggingface", FLAT), web)
+    assert [question.partition("piper-voices")[2] for question in web.asked] == [
+        "/revision/main",
+        f"/tree/{COMMIT}/en/en_US/lessac/medium?recursive=true&expand=false",
+    ]
+    weights, config = pin.artifacts
+    assert weights.url == f"https://huggingface.co/rhasspy/piper-voices/resolve/{COMMIT}/{VOICE}"
+    assert SOURCE.layout(pin) == Layout(
+        "piper",
+        (
+            PutFile("en_US-lessac-medium.onnx", weights),
+            PutFile("en_US-lessac-medium.onnx.json", config),
+        ),
+        "en_US-lessac-medium.onnx",
+    )
+    assert SOURCE.trace(pin.ref) == ("piper", "en_US-lessac-medium.onnx")
+
+
+def test_a_flat_model_that_lacks_a_file_is_not_found() -> None:
+    with pytest.raises(ModelSetError, match=r"lacks .*\.onnx\.json") as caught:
+        SOURCE.resolve(model("huggingface", FLAT), flat_web(large(VOICE)))
+    assert caught.value.failure.code == "not-found"
+
+
+@pytest.mark.parametrize("name", ["root", "below"])
+def test_what_lies_flat_has_to_say_which_files(name: str) -> None:
+    ref = {"repo": "a/b", name: FLAT[name]}
+    assert SOURCE.check_ref(ref) == ["ref.allow: the files that lie in `root` are missing here"]
+
+
+@pytest.mark.parametrize("below", ["../x", "/en", "en//x", "en\\x", ""])
+def test_a_sub_folder_that_leads_elsewhere_is_refused(below: str) -> None:
+    (problem,) = SOURCE.check_ref({**FLAT, "below": below})
+    assert problem.startswith("ref.below: unsafe file name")
+
+
+def test_a_sub_folder_is_quoted_in_the_address() -> None:
+    ref = {**FLAT, "below": "a b/c?d"}
+    web = FakeWeb(
+        json={
+            "https://huggingface.co/api/models/rhasspy/piper-voices/revision/main": {"sha": COMMIT}
+        }
+    )
+    with pytest.raises(ModelSetError):
+        SOURCE.resolve(model("huggingface", ref), web)
+    assert web.asked[-1].endswith(f"/tree/{COMMIT}/a%20b/c%3Fd?recursive=true&expand=false")
 
 
 def test_the_tree_listing_is_for_whole_repositories_only() -> None:

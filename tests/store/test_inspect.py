@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Project, run_process
 from tests.fakes.wheels import make_wheel, placement_of
+from tests.store.test_archives import make_zip, unpack_of
 from tests.store.test_place import (
     BODY,
     CONFIG,
@@ -21,7 +22,7 @@ from tests.store.test_place import (
 )
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Layout, PutFile
+from modelset.core.layout import Credential, Layout, PutFile, PutText, Unpack
 from modelset.store.inspect import (
     Installed,
     digest_of,
@@ -257,3 +258,157 @@ def test_a_trace_is_the_first_match_or_nothing(tmp_path: Path) -> None:
     assert trace(tmp_path, "models--c--d/snapshots/*") == ""
     assert trace(tmp_path / "none", pattern) == ""
     assert hashlib.sha256(BODY).hexdigest() == WEIGHTS.hex
+
+
+# ---- archives ------------------------------------------------------------------------------
+
+PARTS = {"top/config.json": OTHER, "top/weights/a.bin": BODY, "top/empty": b""}
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> tuple[Layout, Roots, Path]:
+    """A model out of an archive, of which the library writes one file itself."""
+    roots = {"tts": tmp_path / "tts", "downloads": tmp_path / "downloads"}
+    path = make_zip(tmp_path, PARTS)
+    unpack = unpack_of(path, mutable=("*.json",))
+    layout = Layout("tts", (unpack,), unpack.path)
+    place(layout, roots, {unpack.artifact.digest: path})
+    return layout, roots, roots["tts"] / unpack.path
+
+
+def archive_of(layout: Layout) -> str:
+    (unpack,) = layout.placements
+    assert isinstance(unpack, Unpack)
+    return unpack.artifact.digest
+
+
+def test_an_unpacked_model_is_its_files(unpacked: tuple[Layout, Roots, Path]) -> None:
+    layout, roots, _ = unpacked
+    found = inspect(layout, roots, deep=True)
+    assert found.presence() == "present"
+    assert found.bytes_have == len(OTHER) + len(BODY)
+    assert not found.lacking
+    assert len(found.inodes) == 3
+
+
+def test_without_its_record_a_folder_is_no_model(unpacked: tuple[Layout, Roots, Path]) -> None:
+    layout, roots, folder = unpacked
+    (record,) = folder.glob(".modelset-*.record")
+    record.unlink()
+    found = inspect(layout, roots)
+    assert found.presence() == "missing"
+    assert found.lacking == {archive_of(layout)}
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a,b", "weights/a.bin,md5=x,7\n", "\0", '"'])
+def test_a_record_that_lists_nothing_is_none(
+    unpacked: tuple[Layout, Roots, Path], text: str
+) -> None:
+    layout, roots, folder = unpacked
+    (record,) = folder.glob(".modelset-*.record")
+    record.write_text(text)
+    found = inspect(layout, roots)
+    assert found.presence() == "missing"
+    assert found.lacking == {archive_of(layout)}
+
+
+@pytest.mark.parametrize("name", ["weights/a.bin", "config.json", "empty"])
+def test_a_file_that_has_gone_brings_the_archive_again(
+    unpacked: tuple[Layout, Roots, Path], name: str
+) -> None:
+    layout, roots, folder = unpacked
+    (folder / name).unlink()
+    found = inspect(layout, roots)
+    assert found.presence() == "partial"
+    assert found.lacking == {archive_of(layout)}
+    assert found.missing == [f"{folder}/{name}"]
+
+
+def test_a_file_of_another_size_is_seen_at_a_glance_and_of_other_bytes_by_a_deep_look(
+    unpacked: tuple[Layout, Roots, Path],
+) -> None:
+    layout, roots, folder = unpacked
+    (folder / "weights/a.bin").write_bytes(bytes(len(BODY)))
+    assert inspect(layout, roots).presence() == "present"
+    assert inspect(layout, roots, deep=True).presence() == "corrupt"
+    (folder / "weights/a.bin").write_bytes(BODY + b"!")
+    found = inspect(layout, roots)
+    assert found.presence() == "corrupt"
+    assert found.lacking == {archive_of(layout)}
+
+
+@pytest.mark.parametrize("body", [b"", b"{}" * 9, b"x" * len(OTHER)])
+def test_what_the_library_writes_itself_may_hold_anything(
+    unpacked: tuple[Layout, Roots, Path], body: bytes
+) -> None:
+    layout, roots, folder = unpacked
+    (folder / "config.json").write_bytes(body)
+    assert inspect(layout, roots, deep=True).presence() == "present"
+    (folder / "more.txt").write_text("of the library")
+    assert inspect(layout, roots, deep=True).presence() == "present"
+
+
+def test_a_record_of_an_archive_may_be_read_with_stops(
+    unpacked: tuple[Layout, Roots, Path],
+) -> None:
+    layout, roots, _ = unpacked
+
+    def stop() -> None:
+        raise ModelSetError("stopped", "stopped")
+
+    with pytest.raises(ModelSetError):
+        inspect(layout, roots, deep=True, pause=stop)
+
+
+# ---- keys ----------------------------------------------------------------------------------
+
+KEY = Layout("credentials", (Credential("HOUSE_KEY", "house"),), "house")
+DOCUMENT = Layout("credentials", (Credential("HOUSE_FILE", "house.json", is_file=True),))
+
+
+def test_a_key_that_is_not_there_says_where_it_could_be(tmp_path: Path) -> None:
+    roots = {"credentials": tmp_path}
+    found = inspect(KEY, roots)
+    assert found.presence() == "missing"
+    assert found.missing == [f"{tmp_path}/house, or HOUSE_KEY in the environment"]
+    assert found.lacking == set()
+    other = inspect(KEY, roots, variables={"HOUSE_KE": "x", "HOUSE_KEY": ""})
+    assert other.presence() == "missing"
+
+
+def test_a_key_in_a_variable_or_a_file_is_present_and_weighs_nothing(tmp_path: Path) -> None:
+    roots = {"credentials": tmp_path}
+    for deep in (False, True):
+        found = inspect(KEY, roots, deep=deep, variables={"HOUSE_KEY": "s3cret"})
+        assert (found.presence(), found.bytes_have, found.inodes) == ("present", 0, {})
+        assert "s3cret" not in repr(found)
+    (tmp_path / "house").write_text("s3cret")
+    found = inspect(KEY, roots)
+    assert (found.presence(), found.bytes_have) == ("present", 0)
+    assert "s3cret" not in repr(found)
+
+
+def test_a_variable_that_names_a_document_is_believed_when_the_document_is_there(
+    tmp_path: Path,
+) -> None:
+    roots, document = {"credentials": tmp_path / "credentials"}, tmp_path / "own.json"
+    variables = {"HOUSE_FILE": str(document)}
+    found = inspect(DOCUMENT, roots, variables=variables)
+    assert found.presence() == "missing"
+    assert found.missing == [f"{document}, or HOUSE_FILE in the environment"]
+    document.write_text("")
+    assert inspect(DOCUMENT, roots, variables=variables).presence() == "missing"
+    document.write_text("{}")
+    assert inspect(DOCUMENT, roots, variables=variables).presence() == "present"
+
+
+# ---- texts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [b"a\r\nb\r\n", b"a\nb", b"a\nb\n\n", b"a\rb\r", b"\xff", b""])
+def test_a_text_is_compared_byte_for_byte(tmp_path: Path, body: bytes) -> None:
+    layout = Layout("ollama", (PutText("m", "a\nb\n"),), "m")
+    (tmp_path / "m").write_bytes(body)
+    assert inspect(layout, {"ollama": tmp_path}).presence() == "missing"
+    (tmp_path / "m").write_bytes(b"a\nb\n")
+    assert inspect(layout, {"ollama": tmp_path}).presence() == "present"

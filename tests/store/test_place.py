@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,8 @@ from tests.conftest import Project, run_process
 from tests.fakes.wheels import make_wheel, placement_of
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Artifact, InstallWheel, Layout, Link, PutFile, PutText
+from modelset.core.layout import Credential, InstallWheel, Layout, Link, PutFile, PutText
+from modelset.core.types import Artifact
 from modelset.store.inspect import inspect
 from modelset.store.life import machine
 from modelset.store.place import place
@@ -247,3 +249,99 @@ def test_models_of_one_repository_are_placed_side_by_side(tmp_path: Path, roots:
 
         assert inspect(LAYOUT, roots).presence() == "present"
     assert not [name for name in tree(roots["huggingface"]) if name.endswith(".tmp")]
+
+
+# ---- texts, keys, and what others may not change -------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["a\nb\n", "a\r\nb\r\n", "a\rb", "{}", ""])
+@pytest.mark.parametrize("before", [b"a\nb\n", b"a\r\nb\r\n", b"a\rb", b"{}\r\n", b"", None])
+def test_a_text_is_written_byte_for_byte_whatever_was_there(
+    roots: Roots, text: str, before: bytes | None
+) -> None:
+    layout = Layout("ollama", (PutText("manifests/m", text),), "manifests/m")
+    path = roots["ollama"] / "manifests/m"
+    if before is not None:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(before)
+    place(layout, roots, {})
+    assert path.read_bytes() == text.encode()
+    assert inspect(layout, roots).presence() == "present"
+
+
+def test_a_text_that_is_right_already_is_not_written_again(roots: Roots) -> None:
+    layout = Layout("ollama", (PutText("m", "a\r\nb\r\n"),), "m")
+    place(layout, roots, {})
+    before = (roots["ollama"] / "m").stat().st_ino
+    place(layout, roots, {})
+    assert (roots["ollama"] / "m").stat().st_ino == before
+
+
+def test_a_key_is_put_there_by_people_alone(tmp_path: Path, roots: Roots) -> None:
+    root = tmp_path / "credentials"
+    place(Layout("credentials", (Credential("A", "key"),)), {**roots, "credentials": root}, {})
+    assert not root.exists()
+
+
+def modes(root: Path) -> set[int]:
+    paths = [root, *root.rglob("*")]
+    return {stat.S_IMODE(path.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH) for path in paths}
+
+
+GUARDED = Layout("nltk", (PutFile("deep/er/config.json", CONFIG),), guarded=True)
+
+
+@pytest.mark.parametrize("root_mode", [0o777, 0o775, 0o755])
+def test_what_a_library_refuses_to_share_is_taken_from_others_down_from_the_root(
+    tmp_path: Path, roots: Roots, root_mode: int
+) -> None:
+    root = roots["nltk"]
+    (root / "deep").mkdir(parents=True)
+    root.parent.chmod(0o777)
+    root.chmod(root_mode)
+    (root / "deep").chmod(0o777)
+    verified = downloaded(tmp_path)
+    verified[CONFIG.digest].chmod(0o666)
+    old = os.umask(0)
+    try:
+        place(GUARDED, roots, verified)
+    finally:
+        os.umask(old)
+    assert modes(root) == {0}
+    assert stat.S_IMODE(root.parent.stat().st_mode) == 0o777  # what is above is not ours
+    assert (root / "deep/er/config.json").stat().st_mode & stat.S_IRUSR
+
+
+def test_what_is_there_already_is_taken_from_others_too(tmp_path: Path, roots: Roots) -> None:
+    place(GUARDED, roots, downloaded(tmp_path))
+    (roots["nltk"] / "deep/er/config.json").chmod(0o666)
+    place(GUARDED, roots, {})
+    assert modes(roots["nltk"]) == {0}
+
+
+def test_other_libraries_may_share_their_files(tmp_path: Path, roots: Roots) -> None:
+    plain = Layout("nltk", GUARDED.placements)
+    verified = downloaded(tmp_path)
+    verified[CONFIG.digest].chmod(0o664)
+    place(plain, roots, verified)
+    path = roots["nltk"] / "deep/er/config.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o664
+
+
+def test_what_has_the_right_mode_is_not_touched(
+    tmp_path: Path, roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root may be another's, who shares it well: only its owner may set its mode."""
+    place(GUARDED, roots, downloaded(tmp_path))
+
+    def refuse(path: Path, mode: int, **_: object) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    place(GUARDED, roots, {})
+    assert inspect(GUARDED, roots).presence() == "present"
+
+
+def test_bytes_in_memory_are_placed_as_files_are(roots: Roots) -> None:
+    place(LAYOUT, roots, {WEIGHTS.digest: BODY, CONFIG.digest: OTHER})
+    assert inspect(LAYOUT, roots, deep=True).presence() == "present"

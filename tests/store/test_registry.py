@@ -10,10 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 from tests.fakes.wheels import make_wheel, placement_of
+from tests.store.test_archives import make_zip, unpack_of
 from tests.store.test_place import BODY, CONFIG, LAYOUT, OTHER, WEIGHTS, downloaded
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Layout, Model, Pin
+from modelset.core.layout import Credential, Layout
+from modelset.core.types import Model, Pin
 from modelset.store.place import place
 from modelset.store.registry import entry_of, is_remembered, read_registry, remember
 from modelset.store.roots import Roots
@@ -187,3 +189,58 @@ def test_a_registry_that_cannot_be_written_is_said(tmp_path: Path, entry: dict[s
     with pytest.raises(ModelSetError) as caught:
         remember(tmp_path / "registry", {"a:b": entry})
     assert caught.value.failure.code == "store-not-writable"
+
+
+# ---- archives and keys ---------------------------------------------------------------------
+
+
+def test_the_files_out_of_an_archive_are_remembered_but_for_those_that_change(
+    tmp_path: Path,
+) -> None:
+    roots = {"tts": tmp_path / "tts", "downloads": tmp_path / "downloads"}
+    path = make_zip(tmp_path, {"top/config.json": OTHER, "top/sub/weights.bin": BODY})
+    unpack = unpack_of(path, mutable=("config.json",))
+    layout = Layout("tts", (unpack,), unpack.path)
+    place(layout, roots, {unpack.artifact.digest: path})
+    entry = entry_of(MODEL, PIN, layout, roots, sha256={}, date_added=NOW)
+    folder = roots["tts"] / unpack.path
+    sums = {
+        Path(row["path"]).relative_to(folder).as_posix(): row["sha256"] for row in entry["files"]
+    }
+    assert set(sums) == {unpack.record, "sub/weights.bin"}
+    assert sums["sub/weights.bin"] == hashlib.sha256(BODY).hexdigest()
+    assert entry["path"] == str(folder)
+    registry = tmp_path / "registry"
+    remember(registry, {"tts:a": entry})
+    validate(registry)
+
+    (folder / "config.json").write_bytes(b"written by the library")
+    assert is_remembered(entry, layout, roots)
+    (folder / "sub/weights.bin").write_bytes(bytes(reversed(BODY)))
+    assert not is_remembered(entry, layout, roots)
+
+
+def test_another_archive_is_not_remembered_by_the_files_of_the_first(tmp_path: Path) -> None:
+    roots = {"tts": tmp_path / "tts", "downloads": tmp_path / "downloads"}
+    first = make_zip(tmp_path, {"top/weights.bin": BODY}, "one.zip")
+    second = make_zip(tmp_path, {"top/weights.bin": BODY, "top/more": b"x"}, "two.zip")
+    layouts = [Layout("tts", (unpack_of(path),), "house") for path in (first, second)]
+    place(layouts[0], roots, {unpack_of(first).artifact.digest: first})
+    entry = entry_of(MODEL, PIN, layouts[0], roots, sha256={}, date_added=NOW)
+    assert is_remembered(entry, layouts[0], roots)
+    assert not is_remembered(entry, layouts[1], roots)
+
+
+def test_a_key_is_remembered_without_a_word_of_it(tmp_path: Path) -> None:
+    roots = {"credentials": tmp_path / "credentials"}
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials/house").write_text("s3cret")
+    layout = Layout("credentials", (Credential("HOUSE_KEY", "house"),), "house")
+    pin = Pin("api:house", "api", {}, "key", ())
+    entry = entry_of(MODEL, pin, layout, roots, sha256={}, date_added=NOW)
+    assert (entry["files"], entry["size"], entry["version"]) == ([], 0, "key")
+    registry = tmp_path / "registry"
+    remember(registry, {"api:house": entry})
+    validate(registry)
+    assert "s3cret" not in (registry / "registry.json").read_text()
+    assert hashlib.sha256(b"s3cret").hexdigest() not in (registry / "registry.json").read_text()

@@ -15,7 +15,7 @@ from tests.conftest import Project, run_process
 from tests.fakes.wheels import make_wheel, placement_of, record_line
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Layout
+from modelset.core.layout import Layout
 from modelset.store.inspect import inspect
 from modelset.store.wheels import install_wheel
 
@@ -218,7 +218,8 @@ MANAGED = """
 import sys, sysconfig
 from pathlib import Path
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Artifact, InstallWheel
+from modelset.core.layout import InstallWheel
+from modelset.core.types import Artifact
 from modelset.store.wheels import install_wheel
 own = Path(sysconfig.get_path("purelib"))
 artifact = Artifact("a-1-py3-none-any.whl", "https://example.org/a", 1, "md5:" + "0" * 32)

@@ -27,17 +27,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Check, draw, and return the exit code."""
     gc.disable()  # what a check makes, it needs until it ends
+    settings = settings_of_check(options)
+    models = ModelSet(settings, stop)
+    report = models.check(wishes_of(options), deep=options.deep, strict=options.strict)
+    return say_report("check", screen, models, report)
+
+
+def settings_of_check(options: argparse.Namespace) -> Settings:
+    """The settings; those of the demo set as long as there is nothing else to look at."""
     settings = settings_of(options)
     if not options.demo and not is_there(settings.lock) and _has_demo(settings):
         say("note: nothing is locked yet, so this shows the demo set in out/demo")
         options.demo = True
         settings = settings_of(options)
-    models = ModelSet(settings, stop)
-    report = models.check(wishes_of(options), deep=options.deep, strict=options.strict)
+    return settings
+
+
+def say_report(command: str, screen: Screen, models: ModelSet, report: Report) -> int:
+    """Draw a report and leave it behind for other programs; returns the exit code."""
     draw(screen, models, report)
-    document = envelope("check", report.exit_code, report_data(report))
+    document = envelope(command, report.exit_code, report_data(report))
     screen.document(document)
-    write_json(settings.out / "last_check.json", document)
+    write_json(models.settings.out / "last_check.json", document)
     return report.exit_code
 
 
@@ -58,10 +69,16 @@ def draw(screen: Screen, models: ModelSet, report: Report) -> None:
     screen.line(f"  Total size: {size_text(report.total_bytes)}")
     if report.available:
         screen.line()
-        screen.line("  Available (modelset download KEY):")
-        names = ", ".join(model.key for model in report.available)
-        for line in textwrap.wrap(names, WIDTH - 4, break_on_hyphens=False):
-            screen.line(f"    {line}")
+        screen.line("  Available (modelset download FAMILY:NAME):")
+        families: dict[str, list[str]] = {}
+        for model in report.available:
+            families.setdefault(model.key.partition(":")[0], []).append(model.name)
+        for family, names in families.items():
+            words = f"{family}: {', '.join(names)}"
+            for line in textwrap.wrap(
+                words, WIDTH - 4, subsequent_indent="  ", break_on_hyphens=False
+            ):
+                screen.line(f"    {line}")
     screen.line()
     screen.title("SUMMARY")
     missing = [status.tier for status in report.statuses if status.presence != "present"]

@@ -9,6 +9,7 @@ from modelset.cli.screen import Screen
 from modelset.core.report import envelope
 from modelset.engine.guard import Stop
 from modelset.settings import Settings
+from modelset.store.files import is_there
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +35,12 @@ def exports(settings: Settings) -> dict[str, str]:
     found = {
         "HF_HUB_CACHE": str(roots["huggingface"]),
         "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
         "PYANNOTE_METRICS_ENABLED": "0",
+        "LLAMA_CACHE": str(roots["huggingface"]),
+        "LLAMA_OFFLINE": "1",
         "TORCH_HOME": str(roots["torch"].parent),
         "WHISPER_CACHE_DIR": str(roots["whisper"]),
         "VOSK_MODEL_PATH": str(roots["vosk"]),
@@ -45,6 +50,11 @@ def exports(settings: Settings) -> dict[str, str]:
     }
     if str(roots["site-packages"]) != sysconfig.get_path("purelib"):
         found["PYTHONPATH"] = str(roots["site-packages"])
+    if is_there(roots["whisper"]) and roots["whisper"].name == "whisper":
+        # openai-whisper has no variable of its own; this one moves the Hub's token as well.
+        found["XDG_CACHE_HOME"] = str(roots["whisper"].parent)
+        if is_there(settings.hub_token_file):
+            found["HF_TOKEN_PATH"] = str(settings.hub_token_file)
     return found
 
 

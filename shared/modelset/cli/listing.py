@@ -35,7 +35,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
             model = shown[number]
             mark = "present" if model.key in present else ""
             state = mark or ("selected" if model.key in chosen else "available")
-            size = size_text(model.size_bytes)
+            size = size_text(model.size_bytes) if model.size_bytes else ""
             gate = "gated" if model.gate else ""
             rows.append([model.key, category.title, size, state, model.licence, gate])
     screen.table(["model", "category", "size", "state", "licence", "gate"], rows)

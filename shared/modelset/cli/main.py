@@ -26,6 +26,8 @@ COMMANDS = {
     "plan": ("plan", (), "what a download would do, and why"),
     "download": ("download", ("ensure",), "bring every missing model, verified"),
     "check": ("check", ("status",), "what is on this disk, offline"),
+    "test": ("testing", (), "load models in their libraries, without a network, and time it"),
+    "verify": ("verify", ("validate",), "every digest, and each provider's word on its key"),
     "env": ("env", (), "what to export so that libraries find the models offline"),
     "paths": ("paths", (), "each folder, and where its setting came from"),
 }

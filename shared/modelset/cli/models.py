@@ -1,6 +1,7 @@
 """How models are drawn: rows by category, for the download and the check alike."""
 
 from modelset.cli.screen import Mark, Screen
+from modelset.core.formats import PICKLE
 from modelset.core.report import group_by_category
 from modelset.core.types import Outcome, Report, Status
 from modelset.core.words import size_text
@@ -71,12 +72,21 @@ def draw_left_out(screen: Screen, report: Report) -> None:
 def status_words(status: Status) -> str:
     """A status in words."""
     size = size_text(status.bytes_have)
-    if status.presence == "present":
-        if status.model.source == "wheel":
-            return f"Installed (v{status.revision}, {size})"
-        return f"Cached ({size}, revision {status.revision[:8]})"
-    want = size_text(status.bytes_want)
+    source = status.model.source
     get = f"modelset download {status.model.key}"
+    if status.presence == "present":
+        kind = f", {PICKLE}" if PICKLE in status.formats else ""
+        if source == "api":
+            return "Key found"
+        if source == "wheel":
+            unfit = f", {status.detail}: {get}" if status.detail else ""
+            return f"Installed (v{status.revision}, {size}{kind}){unfit}"
+        word = "Registered" if source == "local" else "Cached"
+        return f"{word} ({size}, revision {status.revision[:8]}{kind})"
+    if source == "api":
+        refused = f": {status.problems[0]}" if status.presence == "corrupt" else ""
+        return f"Key refused{refused}" if refused else f"No key: set {status.model.ref['variable']}"
+    want = size_text(status.bytes_want)
     if status.presence == "partial":
         return f"Partial ({size} of {want}): {get}  (resumes)"
     if status.presence == "unpinned":

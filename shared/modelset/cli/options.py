@@ -16,6 +16,7 @@ _SETTINGS = (
     "connections",
     "limit_rate",
     "transport",
+    "trust_first_use",
 )
 
 
@@ -81,6 +82,12 @@ def add_download(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--transport", metavar="NAME", help="of the Hub's files: auto, http or xet (auto)"
+    )
+    group.add_argument(
+        "--trust-first-use",
+        action="store_true",
+        default=None,
+        help="take a pickle that nobody publishes a digest of, and pin what came",
     )
     group.add_argument("--locked", action="store_true", help="fail when the lock is out of date")
     group.add_argument("--frozen", action="store_true", help="trust the lock, resolve nothing")

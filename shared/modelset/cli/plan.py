@@ -61,7 +61,7 @@ def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report)
     screen.title("PLAN")
     screen.line("  Compatible and selected")
     screen.table(
-        ["model", "tier", "need", "why", "licence"],
+        ["model", "tier", "need", "why", "licence", "formats"],
         [
             [choice.model.key, choice.tier, *_row(choice, needs, failures)]
             for choice in selection.choices
@@ -105,12 +105,13 @@ def _needs(selection: Selection, report: Report, failures: Mapping[str, Failure]
 
 def _row(
     choice: Choice, needs: Mapping[str, int], failures: Mapping[str, Failure]
-) -> tuple[str, str, str]:
+) -> tuple[str, ...]:
     key = choice.model.key
     need = size_text(needs[key]) if key in needs else "ready"
     failure = failures.get(key)
     why = choice.why if failure is None else f"{choice.why}; {failure.code}: {failure.message}"
-    return (f"about {need}" if failure else need), why, choice.model.licence
+    need = f"about {need}" if failure else need
+    return need, why, choice.model.licence, ", ".join(choice.model.formats)
 
 
 def _exit_code(report: Report, to_come: int, free: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modelset.cli.screen import can_show, say
-from modelset.core.events import Beat, Ended, Event, Moved, Retrying, Started
+from modelset.core.events import Beat, Ended, Event, Moved, Retrying, Started, Unpacked
 from modelset.core.values import dataclass
 from modelset.core.words import size_text, time_text
 
@@ -37,8 +37,11 @@ class _Running:
     have: int
     since: float
     at_start: int
+    unpacked: int = 0
 
     def words(self, now: float) -> str:
+        if self.unpacked:
+            return f"unpacking, {size_text(self.unpacked)}"
         rate = (self.have - self.at_start) / max(now - self.since, 0.001)
         percent = 100 * self.have // self.total if self.total else 100
         text = f"{percent}% {size_text(self.have)}/{size_text(self.total)} {size_text(int(rate))}/s"
@@ -65,6 +68,8 @@ class Lines:
             self._say(event.key, f"start {size_text(event.bytes_total)}{resumed}")
         elif isinstance(event, Moved):
             self._running[event.key].have += event.delta
+        elif isinstance(event, Unpacked):
+            self._running[event.key].unpacked += event.count
         elif isinstance(event, Retrying):
             self._say(event.key, retry_words(event))
         elif isinstance(event, Ended):
@@ -91,6 +96,7 @@ class Bars:
 
         self._tqdm = tqdm
         self._bars: dict[str, Any] = {}
+        self._unpacked: dict[str, int] = {}
         self._total: Any = None
 
     def __call__(self, event: Event) -> None:
@@ -104,6 +110,10 @@ class Bars:
         elif isinstance(event, Moved):
             self._bars[event.key].update(event.delta)
             self._total.update(event.delta)
+        elif isinstance(event, Unpacked):
+            self._unpacked[event.key] = self._unpacked.get(event.key, 0) + event.count
+            words = f"unpacking, {size_text(self._unpacked[event.key])}"
+            self._bars[event.key].set_postfix_str(words)
         elif isinstance(event, Retrying):
             self._tqdm.write(f"  {event.key}: {retry_words(event)}", file=sys.stderr)
         elif isinstance(event, Ended):

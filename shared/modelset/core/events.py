@@ -24,6 +24,14 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpacked:
+    """Bytes came out of a model's archive."""
+
+    key: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Retrying:
     """A try failed and another one follows after `delay_s` seconds."""
 
@@ -45,7 +53,7 @@ class Ended:
     outcome: Outcome
 
 
-Event = Started | Moved | Retrying | Beat | Ended
+Event = Started | Moved | Unpacked | Retrying | Beat | Ended
 Emit = Callable[[Event], None]
 
 

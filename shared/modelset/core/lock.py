@@ -7,6 +7,7 @@ from typing import Any
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact, Model, Pin, check_name
+from modelset.core.values import replace
 
 VERSION = 1
 Lock = Mapping[str, Pin]
@@ -41,6 +42,17 @@ def is_current(pin: Pin | None, model: Model) -> bool:
     return pin is not None and pin.source == model.source and dict(pin.ref) == dict(model.ref)
 
 
+def learned(pin: Pin, sha256: Mapping[str, str]) -> Pin:
+    """The pin with the digests that the first download told, by what stood for them."""
+    artifacts = tuple(
+        row if row.is_exact else replace(row, digest=f"sha256:{sha256[row.digest]}")
+        for row in pin.artifacts
+    )
+    old, new = pin.artifacts[0].hex[:12], artifacts[0].hex[:12]
+    revision = new if pin.revision == old else pin.revision
+    return replace(pin, artifacts=artifacts, revision=revision)
+
+
 def _pin(key: str, entry: Mapping[str, Any]) -> Pin:
     artifacts = tuple(
         Artifact(row["name"], row["url"], row["size"], row["digest"]) for row in entry["files"]
@@ -48,7 +60,12 @@ def _pin(key: str, entry: Mapping[str, Any]) -> Pin:
     if not (isinstance(entry["source"], str) and isinstance(entry["ref"], dict)):
         raise TypeError(f"{key}: source or ref is odd")
     check_name(entry["revision"])  # it becomes a part of paths
-    return Pin(key, entry["source"], entry["ref"], entry["revision"], artifacts)
+    if not all(artifact.is_exact for artifact in artifacts):
+        raise ValueError(f"{key}: a digest is missing")
+    manifest = entry.get("manifest", "")
+    if not isinstance(manifest, str):
+        raise TypeError(f"{key}: manifest is odd")
+    return Pin(key, entry["source"], entry["ref"], entry["revision"], artifacts, manifest)
 
 
 def _entry(pin: Pin) -> dict[str, object]:
@@ -56,9 +73,10 @@ def _entry(pin: Pin) -> dict[str, object]:
         {"name": row.name, "url": row.url, "size": row.size, "digest": row.digest}
         for row in pin.artifacts
     ]
-    return {
+    entry: dict[str, object] = {
         "source": pin.source,
         "ref": dict(pin.ref),
         "revision": pin.revision,
         "files": files,
     }
+    return entry | {"manifest": pin.manifest} if pin.manifest else entry

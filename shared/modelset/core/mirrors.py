@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from modelset.core.values import dataclass, fields
+from modelset.core.values import dataclass, field, fields
 
 # The whole host: a name may begin with 127 as well, and would get what only this machine may.
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
@@ -27,15 +27,17 @@ class Mirror:
 
 
 Mirrors = Mapping[str, tuple[Mirror, ...]]
+# The headers with a credential that each origin gets, and no other.
+Credentials = Mapping[str, Mapping[str, str]]
 _FLAGS = tuple(known.name for known in fields(Mirror) if known.name != "url")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One real address of a file, with what is allowed on the way to it."""
+    """One real address of a file, with its credential and what is allowed on the way to it."""
 
     url: str
-    authorization: str = ""
+    credential: Mapping[str, str] = field(default_factory=dict)
     allow_http: bool = False
     allow_private: bool = False
 
@@ -55,27 +57,34 @@ def is_loopback(url: str) -> bool:
     return _LOOPBACK.fullmatch(host) is not None
 
 
-def addresses_of(url: str, mirrors: Mirrors, credentials: Mapping[str, str]) -> tuple[Address, ...]:
+def addresses_of(url: str, mirrors: Mirrors, credentials: Credentials) -> tuple[Address, ...]:
     """Every address to try for a canonical one, in order.
 
     The longest prefix wins; the original comes last unless a mirror says `only`.
-    `credentials` maps an origin to the value of its Authorization header.
     """
-    authorization = credentials.get(origin_of(url), "")
+    credential = credentials.get(origin_of(url), {})
     prefix = max((known for known in mirrors if url.startswith(known)), key=len, default=None)
     chosen = mirrors[prefix] if prefix is not None else ()
     found = [
         Address(
             mirror.url + url[len(prefix or "") :],
-            authorization if mirror.credentials else "",
+            credential if mirror.credentials else {},
             mirror.allow_http,
             mirror.allow_private,
         )
         for mirror in chosen
     ]
     if not any(mirror.only for mirror in chosen):
-        found.append(Address(url, authorization))
+        found.append(Address(url, credential))
     return tuple(found)
+
+
+def credential_of(ref: Mapping[str, object], secret: str) -> dict[str, Mapping[str, str]]:
+    """The headers of a provider's key, for the origin of its free question."""
+    extra = ref.get("extra", {})
+    header, prefix = str(ref.get("header", "Authorization")), str(ref.get("prefix", "Bearer "))
+    own = {header: f"{prefix}{secret}", **(extra if isinstance(extra, Mapping) else {})}
+    return {origin_of(str(ref["check"])): own}
 
 
 def canonical(url: str, mirrors: Mirrors) -> str:

@@ -1,10 +1,11 @@
 """What the engine asks of the network, of time and of sources."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from modelset.core.layout import Layout
 from modelset.core.mirrors import Address
-from modelset.core.types import Layout, Model, Pin
+from modelset.core.types import Artifact, Model, Pin
 from modelset.core.values import dataclass, field
 
 
@@ -64,13 +65,15 @@ class Receiver(Protocol):
 class Get:
     """One GET to perform: an address, headers, who takes the answer, and what is allowed.
 
-    `allow_http` and `allow_private` widen the address rules for a mirror that says so; `shared`
-    lets it share a connection with others where HTTP/2 can, which large bodies gain nothing from.
+    `credential` is headers that go to the origin of the address alone. `allow_http` and
+    `allow_private` widen the address rules for a mirror that says so; `shared` lets it share a
+    connection with others where HTTP/2 can, which large bodies gain nothing from.
     """
 
     url: str
     receiver: Receiver
     headers: Mapping[str, str] = field(default_factory=dict)
+    credential: Mapping[str, str] = field(default_factory=dict)
     allow_http: bool = False
     allow_private: bool = False
     hop: Hop | None = None
@@ -86,10 +89,16 @@ def ask(
     shared: bool = False,
 ) -> Get:
     """A GET of the bytes as they are, with the credential and the rules of an address."""
-    sent = {**headers, "Accept-Encoding": "identity"}
-    if address.authorization:
-        sent["Authorization"] = address.authorization
-    return Get(address.url, receiver, sent, address.allow_http, address.allow_private, hop, shared)
+    return Get(
+        address.url,
+        receiver,
+        {**headers, "Accept-Encoding": "identity"},
+        address.credential,
+        address.allow_http,
+        address.allow_private,
+        hop,
+        shared,
+    )
 
 
 class Throttle(Protocol):
@@ -129,11 +138,27 @@ class Wheel:
     digest: str
 
 
+class Here(Protocol):
+    """What sources want to know of this machine."""
+
+    def has_credential(self, layout: Layout) -> bool:
+        """Whether the key that a layout wants is here."""
+
+    def installed(self, distribution: str) -> str:
+        """The version of an installed distribution, or nothing."""
+
+    def local_files(self, path: str, pause: Callable[[], None]) -> tuple[Artifact, ...]:
+        """Every file of a folder, or that one file, with its sha256; `pause` may raise."""
+
+
 class Web(Protocol):
     """Small questions that sources ask while they resolve a model."""
 
     def get_json(self, url: str) -> Any:
         """The JSON document at an address."""
+
+    def get_text(self, url: str, accept: str = "text/plain") -> str:
+        """The text at an address, word for word, in the form that is asked for."""
 
     def get_pages(self, url: str) -> list[Any]:
         """The items of a JSON list that continues over `Link: rel="next"` pages."""
@@ -147,8 +172,17 @@ class Web(Protocol):
     def has_token(self) -> bool:
         """Whether a Hugging Face token is known."""
 
+    def has_credential(self, layout: Layout) -> bool:
+        """Whether the key that a layout wants is here."""
+
     def find_wheel(self, requirement: str) -> Wheel:
         """The wheel that the user's package index offers for a requirement."""
+
+    def installed(self, distribution: str) -> str:
+        """The version of a distribution that is installed beside the models' own, or nothing."""
+
+    def local_files(self, path: str) -> tuple[Artifact, ...]:
+        """Every file of a folder of the user's own, or that one file, with its sha256."""
 
 
 class Source(Protocol):

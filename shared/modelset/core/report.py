@@ -67,6 +67,10 @@ def model_data(model: Model) -> dict[str, Any]:
         "licence": model.licence,
         "gate": model.gate,
         "library": model.library,
+        "formats": list(model.formats),
+        "memory": model.memory,
+        "speed": model.speed,
+        "note": model.note,
     }
 
 
@@ -93,6 +97,7 @@ def _status_data(status: Status) -> dict[str, Any]:
         "revision": status.revision,
         "path": status.path,
         "detail": status.detail,
+        "formats": list(status.formats),
         "problems": list(status.problems),
     }
 

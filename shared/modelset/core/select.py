@@ -1,6 +1,8 @@
 """Decides which models this machine wants, at which tier, and why."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import Literal
 
 from modelset.core.catalog import Catalog
@@ -9,13 +11,17 @@ from modelset.core.types import TIERS, Choice, LeftOut, Model, Selection
 from modelset.core.values import dataclass, replace
 from modelset.core.words import NEED_WORDS
 
+# The component that stands for every one.
+_ALL = "all"
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What the user said about models; everything empty means the default set.
 
     `keys` are the only models wanted. `whisper_models` and `tts_model`, names or keys, replace
-    those of the default set. `components` and `category` keep a part of it, `only` a tier.
+    those of the default set. `components` and `category` keep a part of it, and bring what is
+    usual in a category of which it has nothing; `only` keeps a tier.
     """
 
     keys: tuple[str, ...] = ()
@@ -33,18 +39,23 @@ def select(
     capabilities: frozenset[str],
     recommended_whisper: str,
     recommended_why: str = "",
+    lacking: Mapping[str, str] = MappingProxyType({}),
 ) -> Selection:
     """The models to have, in the catalog's order, and those left out with the reason in words.
 
     `capabilities` holds the words of `needs` that hold on this machine. `recommended_whisper` is
-    a name without its family, or empty. Raises ModelSetError `unknown-model` or `usage`.
+    a name without its family, or empty. `lacking` says of single models what is not here, such as
+    a key. Raises ModelSetError `unknown-model` or `usage`.
     """
     asked, usual = _wanted(catalog, wishes, recommended_whisper, recommended_why)
     heads: dict[str, Choice] = {}
     barred: dict[str, Choice] = {}
     # A missing token does not silence what was asked for: its download says what to do.
-    for choices, held in ((asked, capabilities | {"hf-token"}), (usual, capabilities)):
-        obstacles = _obstacles(catalog, held)
+    for choices, held, lacked in (
+        (asked, capabilities | {"hf-token"}, {}),
+        (usual, capabilities, lacking),
+    ):
+        obstacles = _obstacles(catalog, held, [one.model for one in choices]) | dict(lacked)
         for choice in choices:
             key = choice.model.key
             if key in obstacles:
@@ -54,8 +65,11 @@ def select(
 
     chosen = _with_needs(catalog, heads)
     tiers = TIERS[:1] if wishes.only == "critical" else TIERS
-    choices = [chosen[key] for key in catalog.models if key in chosen]
-    left_out = [barred[key] for key in catalog.models if key in barred and key not in chosen]
+    # What was made of a template, or is another revision, comes last.
+    order = dict.fromkeys([*(key for key in catalog.models if key in chosen), *chosen])
+    choices = [chosen[key] for key in order]
+    order = dict.fromkeys([*(key for key in catalog.models if key in barred), *barred])
+    left_out = [barred[key] for key in order if key not in chosen]
     return Selection(
         tuple(choice for choice in choices if choice.tier in tiers),
         tuple(LeftOut(choice.model, choice.why) for choice in left_out if choice.tier in tiers),
@@ -69,15 +83,31 @@ def available(catalog: Catalog, selection: Selection) -> tuple[Model, ...]:
     return tuple(model for key, model in catalog.models.items() if key not in spoken_of)
 
 
+def with_locked(catalog: Catalog, selection: Selection, lock: Iterable[str]) -> Selection:
+    """The selection, and what was downloaded besides, in the catalog's order."""
+    rows: tuple[Choice | LeftOut, ...] = (*selection.choices, *selection.left_out)
+    spoken_of = {row.model.key for row in rows}
+    choices = [*selection.choices]
+    for key in lock:
+        with contextlib.suppress(ModelSetError):  # a table that is there no more
+            if key not in spoken_of:
+                choices.append(Choice(catalog.get(key), "optional", "in the lock"))
+    order = {key: rank for rank, key in enumerate(catalog.models)}
+    choices.sort(key=lambda choice: order.get(choice.model.key, len(order)))
+    return replace(selection, choices=tuple(choices))
+
+
 def _wanted(
     catalog: Catalog, wishes: Wishes, recommended: str, recommended_why: str
 ) -> tuple[list[Choice], list[Choice]]:
     """What the user asked for by name, and what is usual beside it."""
     kept = _kept_categories(catalog, wishes)
+    named = kept if wishes.components or wishes.category else frozenset()
     asked = [Choice(model, "critical", "asked for") for model in _asked(catalog, wishes)]
     if wishes.keys:
         return asked, []
     usual = _default_set(catalog, wishes, recommended, recommended_why)
+    usual += _brought_by_name(catalog, named - {choice.model.category for choice in asked + usual})
     return (
         [choice for choice in asked if choice.model.category in kept],
         [choice for choice in usual if choice.model.category in kept],
@@ -92,16 +122,16 @@ def _kept_categories(catalog: Catalog, wishes: Wishes) -> frozenset[str]:
             "name keys, or choose a part of the default set",
         )
     components = {word for known in catalog.categories.values() for word in known.components}
-    unknown = [word for word in wishes.components if word not in components]
+    unknown = [word for word in wishes.components if word not in (*components, _ALL)]
     if unknown:
-        raise _unknown_word("component", ", ".join(unknown), sorted(components))
+        raise _unknown_word("component", ", ".join(unknown), [*sorted(components), _ALL])
     if wishes.category and wishes.category not in catalog.categories:
         raise _unknown_word("category", wishes.category, catalog.categories)
     return frozenset(
         name
         for name, known in catalog.categories.items()
         if wishes.category in ("", name)
-        and (not wishes.components or set(wishes.components) & set(known.components))
+        and (not wishes.components or set(wishes.components) & {*known.components, _ALL})
     )
 
 
@@ -155,13 +185,24 @@ def _default_set(
     return list(found.values())
 
 
-def _obstacles(catalog: Catalog, held: frozenset[str]) -> dict[str, str]:
+def _brought_by_name(catalog: Catalog, categories: Set[str]) -> list[Choice]:
+    """What is usual in categories that were asked for by name."""
+    return [
+        Choice(catalog.models[key], "optional", f"usual in {category.title}")
+        for category in catalog.categories.values()
+        if category.name in categories
+        for key in category.usual
+    ]
+
+
+def _obstacles(catalog: Catalog, held: frozenset[str], wanted: Sequence[Model]) -> dict[str, str]:
     """Why models cannot be used with what this machine has: their own needs, or the nearest of
-    those they need. Found from the obstacles upward, so that long chains are walked once.
+    those they need. Found from the obstacles upward, so that long chains are walked once. Of what
+    is wanted, no table may name some.
     """
     own: dict[str, str] = {}
     needed_by: dict[str, list[str]] = {}
-    for key, model in catalog.models.items():
+    for key, model in (dict(catalog.models) | {model.key: model for model in wanted}).items():
         missing = [NEED_WORDS[word] for word in model.needs if ":" not in word and word not in held]
         if missing:
             own[key] = ", ".join(missing)

@@ -14,6 +14,8 @@ Result = Literal["downloaded", "ready", "failed", "stopped", "skipped"]
 TIERS: tuple[Tier, ...] = ("critical", "optional", "available")
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|(git-sha1|sha1):[0-9a-f]{40}|md5:[0-9a-f]{32})")
+# What stands for the digest of a file whose publisher states none, until it has come.
+_FIRST_USE = re.compile(r"first-use:[0-9a-f]{64}")
 _PART = r"(?!\.{0,2}(?:/|\Z))[^/\x00-\x1f\\:]+"
 _SAFE_NAME = re.compile(rf"{_PART}(?:/{_PART})*")
 
@@ -35,13 +37,24 @@ def check_digest(digest: str) -> str:
     return digest
 
 
+def first_use(url: str) -> str:
+    """What stands for the digest of a file at an address, until its first download tells it."""
+    import hashlib  # here, because a check must start fast
+
+    return f"first-use:{hashlib.sha256(url.encode()).hexdigest()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
-    """How people see models grouped: a short name, the title of its screen, its components."""
+    """How people see models grouped: a short name, the title of its screen, its components.
+
+    `usual` are the keys that the category stands for when it is asked for by name.
+    """
 
     name: str
     title: str
     components: tuple[str, ...] = ()
+    usual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class Model:
 
     `needs` holds words about the machine (`apple-silicon`, `hf-token`) and keys of other models.
     `gate` is the page where terms are accepted, empty when there is none. Sizes are bytes.
+    `memory`, `speed` and `note` are words for people; `formats` are kinds of files.
     """
 
     key: str
@@ -63,6 +77,10 @@ class Model:
     needs: tuple[str, ...] = ()
     library: str = ""
     aliases: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    memory: str = ""
+    speed: str = ""
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -77,7 +95,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of a pin: its name in the model, address, size in bytes, and digest."""
+    """One file of a pin: its name in the model, address, size in bytes, and digest.
+
+    The digest is `first-use:`, with that of the address, when nobody publishes one.
+    """
 
     name: str
     url: str
@@ -86,7 +107,8 @@ class Artifact:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        check_digest(self.digest)
+        if not _FIRST_USE.fullmatch(self.digest):
+            check_digest(self.digest)
         if type(self.size) is not int or self.size < 0 or not isinstance(self.url, str):
             raise ValueError(f"not an address and a size: {self.name}")
 
@@ -95,67 +117,40 @@ class Artifact:
         """The digest without its algorithm."""
         return self.digest.partition(":")[2]
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the digest is known before the bytes have come."""
+        return not self.digest.startswith("first-use:")
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One model, exactly: its revision and every file."""
+    """One model, exactly: its revision and every file.
+
+    `manifest` is what the source said of it, where a library wants that word for word.
+    """
 
     key: str
     source: str
     ref: Mapping[str, object]
     revision: str
     artifacts: tuple[Artifact, ...]
+    manifest: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the digest of every file is known."""
+        return all(artifact.is_exact for artifact in self.artifacts)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its files are the user's own and cannot come from anywhere."""
+        return any(artifact.url.startswith("file:") for artifact in self.artifacts)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all files, each digest once."""
         return sum({artifact.digest: artifact.size for artifact in self.artifacts}.values())
-
-
-@dataclass(frozen=True, slots=True)
-class PutFile:
-    """The verified bytes of an artifact, at a path below the root."""
-
-    path: str
-    artifact: Artifact
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A relative symbolic link to a file that PutFile placed, or a copy where links are missing."""
-
-    path: str
-    target: str
-    artifact: Artifact
-
-
-@dataclass(frozen=True, slots=True)
-class PutText:
-    """A small text file that a library trusts as a marker."""
-
-    path: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class InstallWheel:
-    """A wheel unpacked into a site-packages folder; `name` and `version` as in its file name."""
-
-    artifact: Artifact
-    name: str
-    version: str
-
-
-Placement = PutFile | Link | PutText | InstallWheel
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where a pin's files lie, in the order they are placed; `folder` is what people look at."""
-
-    root: str
-    placements: tuple[Placement, ...]
-    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +191,7 @@ class Status:
     revision: str = ""
     path: str = ""
     problems: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
 
     @property
     def bytes_to_come(self) -> int:

@@ -1,7 +1,8 @@
 """Run the demo hub as a child process: `python -m modelset.demo`.
 
-Writes one line of JSON with both addresses when it is ready. Ends when its standard
-input does (the parent has gone), and on SIGTERM and SIGINT.
+Writes one line of JSON when it is ready: both addresses, and the catalog tables of models that
+are the demo's own. Ends when its standard input does (the parent has gone), and on SIGTERM and
+SIGINT.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main() -> int:
         sys.stderr.write(f"modelset.demo: {problem}\n")
         return 1
     with hub:
-        ready = {"schema_version": 1, "hub": hub.url, "cdn": hub.cdn_url}
+        ready = {"schema_version": 1, "hub": hub.url, "cdn": hub.cdn_url, "tables": hub.tables}
         sys.stdout.write(json.dumps(ready, separators=(",", ":")) + "\n")
         sys.stdout.flush()
         # A short wait each time: on Windows a signal is only seen between waits.

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from modelset.demo import packages, releases
-from modelset.demo.exchange import Ask, Reply, error_reply
+from modelset.demo import github, ollama, packages, plain_hosts, raw, releases
+from modelset.demo.exchange import Ask, Reply, error_reply, text_reply
+from modelset.demo.files import SILERO_HOST, VOSK_HOST, WHISPER_HOST
 from modelset.demo.hub_api import answer_api
 from modelset.demo.hub_files import answer_file
+from modelset.demo.services import SERVICES
 from modelset.demo.site import Site
 
+# What each host is served under: a mirror setting leads from the one to the other.
 _PARTS: dict[str, Callable[[Site, Ask], Reply]] = {
-    "/github": releases.answer_release,
-    "/raw": releases.answer_raw,
-    "/simple": packages.answer,
+    "github": releases.answer,
+    "github-api": github.answer,
+    "raw": raw.answer,
+    "simple": packages.answer,
+    "ollama": ollama.answer,
 }
+_PLAIN = {"whisper": WHISPER_HOST, "silero": SILERO_HOST, "vosk": VOSK_HOST}
 
 
 def answer(site: Site, ask: Ask) -> Reply:
@@ -23,10 +29,10 @@ def answer(site: Site, ask: Ask) -> Reply:
     The Hub is served under `/hf`, where a mirror setting leads, and at the root, where
     `HF_ENDPOINT` may lead.
     """
-    for prefix, part in _PARTS.items():
-        inner = ask.under(prefix)
-        if inner is not None:
-            return part(site, inner)
+    first = ask.path[1:].partition("/")[0]
+    inner = ask.under(f"/{first}")
+    if inner is not None and _is_part(first, inner):
+        return _elsewhere(site, inner, first)
     under_hub = ask.under("/hf")
     prefix, inner = ("", ask) if under_hub is None else ("/hf", under_hub)
     found = answer_file(site, inner, prefix)
@@ -35,3 +41,20 @@ def answer(site: Site, ask: Ask) -> Reply:
     if inner.path.startswith("/api/"):
         return answer_api(site, inner, prefix)
     return error_reply(404, "Not Found")
+
+
+def _is_part(name: str, ask: Ask) -> bool:
+    # Services are told by their version too: people on the Hub have the same names as they.
+    if name in SERVICES:
+        return ask.path.startswith("/v1/")
+    return name in _PARTS or name in _PLAIN
+
+
+def _elsewhere(site: Site, ask: Ask, part: str) -> Reply:
+    if ask.method not in ("GET", "HEAD"):
+        return text_reply("Method Not Allowed\n", status=405)
+    if part in _PLAIN:
+        return plain_hosts.answer(site, ask, _PLAIN[part])
+    if part in SERVICES:
+        return SERVICES[part](ask)
+    return _PARTS[part](site, ask)

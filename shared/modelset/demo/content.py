@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-_LFS_SUFFIXES = (".bin", ".npz", ".safetensors")
+# The first three are named in every repository, the others where there are such files.
+COMMON_LFS = (".bin", ".npz", ".safetensors")
+LFS_SUFFIXES = (*COMMON_LFS, ".gguf", ".onnx", ".pth")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Content:
     def sha256(self) -> str:
         """Return the sha256 of the bytes."""
         return hashlib.sha256(self.body).hexdigest()
+
+    @cached_property
+    def md5(self) -> str:
+        """Return the md5 of the bytes, as some hosts publish it."""
+        return hashlib.md5(self.body, usedforsecurity=False).hexdigest()
 
     @cached_property
     def blob_id(self) -> str:
@@ -51,7 +58,7 @@ class RepoFile:
     @property
     def is_lfs(self) -> bool:
         """Tell whether the file lies in large file storage."""
-        return self.path.endswith(_LFS_SUFFIXES)
+        return self.path.endswith(LFS_SUFFIXES)
 
     @property
     def oid(self) -> str:
@@ -69,12 +76,12 @@ def git_id(kind: str, body: bytes) -> str:
     return hashlib.sha1(f"{kind} {len(body)}\0".encode() + body, usedforsecurity=False).hexdigest()
 
 
-def tree_ids(files: Mapping[str, RepoFile]) -> dict[str, str]:
-    """Return git's id of every folder; the root is the empty path."""
+def tree_ids(oids: Mapping[str, str]) -> dict[str, str]:
+    """Return git's id of every folder, by the ids of the files; the root is the empty path."""
     folders: dict[str, dict[str, str]] = {"": {}}
-    for path, file in files.items():
+    for path, own in oids.items():
         parent, _, name = path.rpartition("/")
-        folders.setdefault(parent, {})[name] = file.oid
+        folders.setdefault(parent, {})[name] = own
         while parent:
             parent = parent.rpartition("/")[0]
             folders.setdefault(parent, {})

@@ -48,10 +48,12 @@ class Reply:
     body: bytes | memoryview = b""
 
 
-def json_reply(document: object, headers: Headers = (), kind: str = "application/json") -> Reply:
+def json_reply(
+    document: object, headers: Headers = (), kind: str = "application/json", status: int = 200
+) -> Reply:
     """Answer with a JSON document."""
     body = json.dumps(document, separators=(",", ":")).encode()
-    return Reply(200, (("Content-Type", f"{kind}; charset=utf-8"), *headers), body)
+    return Reply(status, (("Content-Type", f"{kind}; charset=utf-8"), *headers), body)
 
 
 def text_reply(text: str, kind: str = "text/plain", status: int = 200) -> Reply:

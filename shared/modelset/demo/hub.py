@@ -10,11 +10,16 @@ from typing import Self
 
 from modelset.demo import answers, cdn
 from modelset.demo.exchange import Ask, Reply
+from modelset.demo.files import build_files
+from modelset.demo.folders import MODELS, Folders
+from modelset.demo.git_repos import build_git_repos
+from modelset.demo.images import build_images
 from modelset.demo.journal import Journal, Seen
 from modelset.demo.listener import Listener, Terms
 from modelset.demo.repos import build_repos
 from modelset.demo.signing import Signer
-from modelset.demo.site import Site, large_objects
+from modelset.demo.site import Site
+from modelset.demo.tables import whisper_tables
 from modelset.demo.wheels import build_wheels
 
 
@@ -24,6 +29,7 @@ class DemoHub:
     `latency` is in seconds before each answer. `link_lifetime` is how long a signed
     address opens, in seconds; 0 makes every one of them expired. `page_size` is how many
     tree entries go on one page. `port` is that of the hub; the content network takes any.
+    `models` holds the folders that everything is made of.
     """
 
     def __init__(
@@ -35,19 +41,23 @@ class DemoHub:
         page_size: int = 1000,
         link_lifetime: float = 3600.0,
         log: Path | None = None,
+        models: Path = MODELS,
     ) -> None:
-        repos, wheels = build_repos(), build_wheels()
+        folders = Folders(models)
         self._journal = Journal(log)
         self._hub, self._cdn = Listener(port), Listener()
         self.site = Site(
-            repos=repos,
-            wheels=wheels,
-            objects=large_objects(repos, wheels),
+            repos=build_repos(folders),
+            wheels=build_wheels(folders),
+            files=build_files(folders),
+            git=build_git_repos(folders),
+            images=build_images(folders),
             signer=Signer(secrets.token_bytes(32), link_lifetime),
             cdn=self._cdn.url,
             page_size=page_size,
             is_token_needed=is_token_needed,
         )
+        self._tables = whisper_tables(folders)
         self._hub.terms = Terms("hub", self._answer_hub, self._journal, latency)
         self._cdn.terms = Terms("cdn", self._answer_cdn, self._journal, latency)
 
@@ -60,6 +70,11 @@ class DemoHub:
     def cdn_url(self) -> str:
         """Return the content network's origin."""
         return self._cdn.url
+
+    @property
+    def tables(self) -> str:
+        """Return the catalog tables, as TOML, of the models that are the demo's own."""
+        return self._tables
 
     @property
     def requests(self) -> list[Seen]:

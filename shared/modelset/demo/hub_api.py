@@ -54,7 +54,7 @@ def _about(site: Site, ask: Ask, prefix: str, repo: Repo, rest: str) -> Reply:
 
 def missing_revision(repo: Repo, revision: str) -> Reply | None:
     """Return the refusal for a revision that the repository has not got, or None."""
-    if unquote(revision) in ("main", "refs/heads/main", repo.commit):
+    if repo.has(unquote(revision)):
         return None
     return error_reply(404, f"Invalid rev id: {unquote(revision)}", "RevisionNotFound")
 

@@ -12,22 +12,20 @@ from modelset.demo.wheels import Wheel, normalized
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 # The packages that are published on an index; the others come from releases.
-PUBLISHED = ("silero-vad",)
+PUBLISHED = ("silero-vad", "vadersentiment")
 
 
 def answer(site: Site, ask: Ask) -> Reply:
     """Answer a request under `/simple`."""
-    if ask.method not in ("GET", "HEAD"):
-        return text_reply("Method Not Allowed\n", status=405)
     project = ask.path.strip("/")
     if not project:
-        return _projects(ask)
+        return _projects(ask, _published(site))
     own_name = normalized(project)
-    if own_name not in PUBLISHED:
+    if own_name not in _published(site):
         return text_reply("Not Found\n", status=404)
     if ask.path != f"/{own_name}/":
         return redirect(301, f"/simple/{own_name}/")
-    wheels = [wheel for wheel in site.wheels.values() if wheel.project == own_name]
+    wheels = [site.wheels[name] for name in site.wheels if _project_of(name) == own_name]
     if _wants_json(ask):
         return _json_page(site, own_name, wheels)
     return _html_page("".join(_link(site, wheel) for wheel in wheels))
@@ -37,11 +35,21 @@ def _wants_json(ask: Ask) -> bool:
     return _JSON in (ask.headers.get("Accept") or "")
 
 
-def _projects(ask: Ask) -> Reply:
+def _published(site: Site) -> list[str]:
+    held = {_project_of(filename) for filename in site.wheels}
+    return [name for name in PUBLISHED if name in held]
+
+
+def _project_of(filename: str) -> str:
+    # From the name alone, so that no wheel is opened that nobody wants.
+    return normalized(filename.partition("-")[0])
+
+
+def _projects(ask: Ask, names: list[str]) -> Reply:
     if _wants_json(ask):
-        projects = [{"name": name} for name in PUBLISHED]
+        projects = [{"name": name} for name in names]
         return _vary(json_reply({"meta": {"api-version": "1.1"}, "projects": projects}, kind=_JSON))
-    links = [f'<a href="/simple/{name}/">{name}</a><br>\n' for name in PUBLISHED]
+    links = [f'<a href="/simple/{name}/">{name}</a><br>\n' for name in names]
     return _html_page("".join(links))
 
 

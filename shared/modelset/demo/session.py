@@ -19,6 +19,13 @@ _HIDDEN = frozenset(name for places in LIBRARY_ROOTS.values() for name, _ in pla
     "HF_TOKEN_PATH",
     "HUGGING_FACE_HUB_TOKEN",
     "HF_ENDPOINT",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "ELEVENLABS_API_KEY",
+    "VSEGPT_API_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GITHUB_TOKEN",
+    "OLLAMA_HOST",
 }
 
 _CONFIG = """\
@@ -26,10 +33,22 @@ _CONFIG = """\
 [download]
 index_url = "{hub}/simple/"
 
+[policy]
+first_use = true
+
 [mirrors]
 "https://huggingface.co/" = [{{ url = "{hub}/hf/", credentials = true, only = true }}]
 "https://github.com/" = [{{ url = "{hub}/github/", only = true }}]
+"https://api.github.com/" = [{{ url = "{hub}/github-api/", only = true }}]
 "https://raw.githubusercontent.com/" = [{{ url = "{hub}/raw/", only = true }}]
+"https://alphacephei.com/" = [{{ url = "{hub}/vosk/", only = true }}]
+"https://models.silero.ai/" = [{{ url = "{hub}/silero/", only = true }}]
+"https://openaipublic.azureedge.net/" = [{{ url = "{hub}/whisper/", only = true }}]
+"https://registry.ollama.ai/" = [{{ url = "{hub}/ollama/", only = true }}]
+"https://api.openai.com/" = [{{ url = "{hub}/openai/", credentials = true, only = true }}]
+"https://api.anthropic.com/" = [{{ url = "{hub}/anthropic/", credentials = true, only = true }}]
+"https://api.elevenlabs.io/" = [{{ url = "{hub}/elevenlabs/", credentials = true, only = true }}]
+"https://api.vsegpt.ru/" = [{{ url = "{hub}/vsegpt/", credentials = true, only = true }}]
 "https://packages.example.org/cdn/" = [{{ url = "{cdn}/", only = true }}]
 "https://packages.example.org/hub/" = [{{ url = "{hub}/", only = true }}]
 """
@@ -56,6 +75,11 @@ def demo_environ(project: Path, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def demo_config(hub: str, cdn: str, tables: str = "") -> str:
+    """The text of a modelset.toml that leads every host to a demo hub."""
+    return _CONFIG.format(hub=hub, cdn=cdn) + (f"\n{tables}" if tables else "")
+
+
 @contextlib.contextmanager
 def demo_hub(project: Path) -> Iterator[None]:
     """A hub in a child process, and the configuration that leads to it.
@@ -80,7 +104,7 @@ def demo_hub(project: Path) -> Iterator[None]:
         assert process.stdin is not None
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        config = _CONFIG.format(hub=ready["hub"], cdn=ready["cdn"])
+        config = demo_config(ready["hub"], ready["cdn"], ready["tables"])
         write_atomic(root / "modelset.toml", config.encode())
         try:
             yield

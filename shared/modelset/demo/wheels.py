@@ -8,9 +8,11 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from modelset.demo.content import Content
-from modelset.demo.repos import MODELS
+from modelset.demo.folders import Folders
+from modelset.demo.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +26,24 @@ class Wheel:
     metadata: Content
     meta: Mapping[str, object]
 
-    @property
-    def project(self) -> str:
-        """Return the name an index knows the package by."""
-        return normalized(self.package)
-
 
 def normalized(name: str) -> str:
     """Return a project's name in the one spelling that an index uses."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def build_wheels() -> dict[str, Wheel]:
-    """Read the wheels and return each by its file name."""
-    paths = sorted((MODELS / "wheels").glob("*.whl"))
-    return {path.name: _wheel(path.name, path.read_bytes()) for path in paths}
+def build_wheels(folders: Folders | None = None) -> Shelf[Wheel]:
+    """Return each wheel by its file name; each is read when it is first asked for."""
+    found = folders or Folders()
+    names = [name for name in found.inside("wheels") if name.endswith(".whl")]
+    return Shelf({name: partial(_wheel, found, name) for name in names})
 
 
-def _wheel(filename: str, body: bytes) -> Wheel:
+def _wheel(folders: Folders, filename: str) -> Wheel:
+    content = folders.file(f"wheels/{filename}")
     package, version = filename.split("-")[:2]
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+    with zipfile.ZipFile(io.BytesIO(content.body)) as archive:
         metadata = archive.read(f"{package}-{version}.dist-info/METADATA")
         own = f"{package}/meta.json"
         meta = json.loads(archive.read(own)) if own in archive.namelist() else {}
-    return Wheel(filename, package, version, Content(body), Content(metadata), meta)
+    return Wheel(filename, package, version, content, Content(metadata), meta)

@@ -1,9 +1,14 @@
 """The second half of a model's way: fetch what is lacking, and place it."""
 
+from pathlib import Path
+
 from modelset.core.errors import ModelSetError
-from modelset.core.events import Moved, Retrying, Started
+from modelset.core.events import Moved, Retrying, Started, Unpacked
+from modelset.core.formats import PICKLE, format_of
+from modelset.core.layout import InstallWheel, Layout, PutFile, Unpack
+from modelset.core.lock import learned
 from modelset.core.ports import Guard, Wire
-from modelset.core.types import Artifact, InstallWheel, Layout, PutFile
+from modelset.core.types import Artifact
 from modelset.core.values import replace
 from modelset.engine.check import Seen
 from modelset.engine.lanes import ModelLanes
@@ -27,15 +32,21 @@ def bring(task: Task, world: World, terms: Terms, tell: Tell, crowd: Crowd) -> T
         arrived += max(delta, 0)
         tell(Moved(status.model.key, delta))
 
+    def unpacked(count: int) -> None:
+        tell(Unpacked(status.model.key, count))
+
     def on_retry(error: ModelSetError, number: int, delay_s: float) -> None:
         tell(Retrying(status.model.key, error.failure, number, delay_s))
 
     tell(Started(status.model.key, status.bytes_want, status.bytes_have))
     try:
         guard.check()
-        means = Means(world.places, guard, crowd.work, crowd.budget, share, moved, on_retry)
-        sha256 = _bring(task.seen, world, means)
-        task = replace(task, seconds=guard.now() - began, sha256=sha256)
+        means = Means(
+            world.places, guard, crowd.work, crowd.budget, share, moved, on_retry, unpacked
+        )
+        seen, sha256 = _bring(task.seen, world, means)
+        pin = None if seen is task.seen else seen.pin
+        task = replace(task, seen=seen, new_pin=pin, seconds=guard.now() - began, sha256=sha256)
         return task.done(moved=arrived, reused=status.bytes_have)
     except Exception as error:  # one model's surprise must not end the others
         return task.failed(error, guard.now() - began, arrived)
@@ -43,31 +54,40 @@ def bring(task: Task, world: World, terms: Terms, tell: Tell, crowd: Crowd) -> T
         crowd.budget.leave(share)
 
 
-def _bring(seen: Seen, world: World, means: Means) -> tuple[tuple[str, str], ...]:
-    """Each file goes into its place as soon as it is verified; links and markers come last."""
-    assert seen.pin is not None
-    assert seen.layout is not None
+def _bring(seen: Seen, world: World, means: Means) -> tuple[Seen, tuple[tuple[str, str], ...]]:
+    """Each file goes into its place as soon as it is verified; links and markers come last.
+
+    Returns what is known of the model now, and the sha256 of each digest.
+    """
+    pin, layout, roots = seen.pin, seen.layout, world.inspector.roots
+    assert pin is not None
+    assert layout is not None
     assert seen.findings is not None
-    key, layout, roots = seen.pin.key, seen.layout, world.inspector.roots
-    lacking = {row.digest: row for row in seen.pin.artifacts if row.digest in seen.findings.lacking}
+    lacking = {row.digest: row for row in pin.artifacts if row.digest in seen.findings.lacking}
     parts = _parts(layout)
-    by_wire: dict[Wire, list[Order]] = {}
+    in_turn: dict[tuple[bool, Wire], list[Order]] = {}
     for artifact in lacking.values():
-        order = _order(artifact, parts[artifact.digest], roots, means)
-        by_wire.setdefault(means.places.wire_of(artifact), []).append(order)
+        part = parts[artifact.digest]
+        is_marker = any(isinstance(row, PutFile) and row.is_marker for row in part.placements)
+        order = _order(artifact, part, roots, means)
+        in_turn.setdefault((is_marker, means.places.wire_of(artifact)), []).append(order)
     sums: list[tuple[str, str]] = []
-    for wire, orders in by_wire.items():
+    for (_, wire), orders in sorted(in_turn.items(), key=lambda item: item[0][0]):
         one_stream = wire is means.places.xet  # which spreads it over connections of its own
         sums += _run(wire, orders, replace(means, one_stream=one_stream))
+    if not pin.is_exact:
+        pin = learned(pin, dict(sums))
+        layout = world.inspector.sources[pin.source].layout(pin)
+        seen = replace(seen, pin=pin, layout=layout)
     place(layout, roots, {})
     left = inspect(layout, roots)
     if left.presence() != "present":
         raise ModelSetError(
             "store-read-error",
-            f"{key} is not whole after it was placed: {(left.missing + left.corrupt)[0]}",
+            f"{pin.key} is not whole after it was placed: {(left.missing + left.corrupt)[0]}",
             "check whether another program changes these files, then run the command again",
         )
-    return tuple(sums)
+    return seen, tuple(sums)
 
 
 def _run(wire: Wire, orders: list[Order], means: Means) -> list[tuple[str, str]]:
@@ -82,11 +102,28 @@ def _run(wire: Wire, orders: list[Order], means: Means) -> list[tuple[str, str]]
 
 
 def _order(artifact: Artifact, part: Layout, roots: Roots, means: Means) -> Order:
+    is_pickle = format_of(artifact.name) == PICKLE
+
+    def put(source: Path | bytes, sha256: str) -> None:
+        exact = artifact if artifact.is_exact else replace(artifact, digest=f"sha256:{sha256}")
+        rows = tuple(replace(row, artifact=exact) for row in part.placements)
+        if is_pickle and isinstance(source, Path):
+            from modelset.store.pickles import refuse_dangers  # slow to load, and seldom needed
+
+            refuse_dangers(source, artifact.name)
+        place(
+            replace(part, placements=rows),
+            roots,
+            {exact.digest: source},
+            pause=means.guard.check,
+            unpacked=means.unpacked,
+        )
+
     return Order(
         artifact,
         lambda: _is_placed(part, roots, means.guard),
-        lambda source: place(part, roots, {artifact.digest: source}),
-        in_memory=all(isinstance(row, PutFile) for row in part.placements),
+        put,
+        in_memory=not is_pickle and all(isinstance(row, PutFile) for row in part.placements),
     )
 
 
@@ -99,8 +136,8 @@ def _is_placed(part: Layout, roots: Roots, guard: Guard) -> bool:
 
 def _parts(layout: Layout) -> dict[str, Layout]:
     """For each digest, the placements of a layout that are its bytes."""
-    rows: dict[str, list[PutFile | InstallWheel]] = {}
+    rows: dict[str, list[PutFile | InstallWheel | Unpack]] = {}
     for row in layout.placements:
-        if isinstance(row, PutFile | InstallWheel):
+        if isinstance(row, PutFile | InstallWheel | Unpack):
             rows.setdefault(row.artifact.digest, []).append(row)
-    return {digest: Layout(layout.root, tuple(found)) for digest, found in rows.items()}
+    return {digest: replace(layout, placements=tuple(found)) for digest, found in rows.items()}

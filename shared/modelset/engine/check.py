@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from modelset.core.formats import formats_of
+from modelset.core.layout import Layout
 from modelset.core.lock import Lock, is_current
-from modelset.core.types import Choice, Layout, Pin, Status
-from modelset.core.values import dataclass
+from modelset.core.types import Choice, Pin, Status
+from modelset.core.values import dataclass, field
 from modelset.store.inspect import Findings, Inode, Installed, inspect, trace
 from modelset.store.journal import bytes_here
 from modelset.store.roots import Roots
@@ -29,10 +32,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Looks at the disk through the pure half of every source."""
+    """Looks at the disk through the pure half of every source; keys may be in `variables`, those
+    of the environment.
+    """
 
     sources: Mapping[str, Source]
     roots: Roots
+    variables: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
 
     def look(
         self,
@@ -63,7 +69,14 @@ class Inspector:
     ) -> Seen:
         """The status of one pinned model; `partials` maps digests to bytes that wait."""
         layout = self.sources[pin.source].layout(pin)
-        found = inspect(layout, self.roots, deep=deep, pause=pause, installed=installed)
+        found = inspect(
+            layout,
+            self.roots,
+            deep=deep,
+            pause=pause,
+            installed=installed,
+            variables=self.variables,
+        )
         waiting = sum(partials.get(digest, 0) for digest in found.lacking)
         presence = found.presence()
         if presence == "missing" and waiting:
@@ -76,9 +89,11 @@ class Inspector:
             presence,
             have,
             want,
+            found.unfit,
             revision=pin.revision,
             path=str(self.roots[layout.root] / layout.folder),
             problems=tuple(found.corrupt + found.missing),
+            formats=formats_of(choice.model, (artifact.name for artifact in pin.artifacts)),
         )
         return Seen(status, pin, layout, found)
 

@@ -81,4 +81,5 @@ class Digest:
 def hashers(artifact: Artifact) -> tuple[Hasher, Hasher]:
     """New hashers for the own digest and for the sha256; one and the same where they agree."""
     own = hasher_for(artifact)
-    return own, own if artifact.digest.startswith("sha256:") else hashlib.sha256()
+    is_sha256 = artifact.digest.startswith("sha256:") or not artifact.is_exact
+    return own, own if is_sha256 else hashlib.sha256()

@@ -7,25 +7,17 @@ from typing import Any
 
 from modelset.core.errors import KINDS, ModelSetError
 from modelset.core.events import Ended
+from modelset.core.layout import InstallWheel, Unpack
 from modelset.core.lock import EMPTY
 from modelset.core.plan import make_plan, refuse_if_full
 from modelset.core.report import download_exit_code
-from modelset.core.types import (
-    TIERS,
-    Choice,
-    InstallWheel,
-    Outcome,
-    Pin,
-    Report,
-    Selection,
-    Status,
-)
+from modelset.core.types import TIERS, Choice, Outcome, Pin, Report, Selection, Status
 from modelset.core.values import replace
 from modelset.engine.bring import bring
 from modelset.engine.budget import Budget
 from modelset.engine.check import Seen
 from modelset.engine.guard import RunGuard
-from modelset.engine.lock import read_lock, refuse_stale, write_lock
+from modelset.engine.lock import read_lock, refuse_stale, turn, write_lock
 from modelset.engine.prepare import prepare
 from modelset.engine.run import Crew, Work
 from modelset.engine.seldom import Seldom
@@ -109,7 +101,7 @@ class Download:
         pins: dict[str, Pin] = {}
         entries: dict[str, dict[str, Any]] = {}
         for task in tasks:
-            if task.new_pin is not None:
+            if task.new_pin is not None and task.new_pin.is_exact:
                 pins[task.new_pin.key] = task.new_pin
             if task.outcome is None:
                 going.append(task)
@@ -157,10 +149,12 @@ class Download:
 
     def _write_lock(self, pins: Mapping[str, Pin]) -> None:
         if not self._terms.dry_run:
-            write_lock(self._world.lock_path, read_lock(self._world.lock_path), pins.values())
+            with turn(self._roots["registry"]):
+                write_lock(self._world.lock_path, read_lock(self._world.lock_path), pins.values())
 
     def _remember(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
-        remember(self._roots["registry"], entries)
+        with turn(self._roots["registry"]):
+            remember(self._roots["registry"], entries)
 
     def _report(self, selection: Selection) -> Report:
         outcomes = self._outcomes
@@ -198,7 +192,8 @@ class Download:
 
 def _refuse_if_full(seen: list[Seen], roots: Roots) -> None:
     """Sum what each volume has to take. Bytes arrive in `downloads` and move to their root; a
-    root on another volume needs them there too, and a wheel is unpacked beside itself.
+    root on another volume needs them there too, and wheels and archives are unpacked beside
+    themselves.
     """
     need: dict[int, int] = {}
     names: dict[int, Path] = {}
@@ -207,7 +202,7 @@ def _refuse_if_full(seen: list[Seen], roots: Roots) -> None:
         assert one.layout is not None, "only models that were looked at are planned"
         to_come = one.status.bytes_to_come
         root = roots[one.layout.root]
-        unpacked = any(isinstance(row, InstallWheel) for row in one.layout.placements)
+        unpacked = any(isinstance(row, InstallWheel | Unpack) for row in one.layout.placements)
         shares = [(arriving, roots["downloads"], to_come)]
         if unpacked or volume_of(root) != arriving:
             shares.append((volume_of(root), root, to_come * 2 if unpacked else to_come))

@@ -1,9 +1,9 @@
 """What the files of one model share on their way, and what is asked for each of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from modelset.core.mirrors import Mirrors, addresses_of
+from modelset.core.mirrors import Credentials, Mirrors, addresses_of
 from modelset.core.ports import Guard, Wire
 from modelset.core.retry import OnRetry, Retries
 from modelset.core.types import Artifact
@@ -19,7 +19,7 @@ class Places:
     wire: Wire
     downloads: Path
     mirrors: Mirrors
-    credentials: Mapping[str, str]
+    credentials: Credentials
     xet: Wire | None = None
     is_xet: Callable[[Artifact], bool] = lambda artifact: False
 
@@ -32,8 +32,8 @@ class Places:
 class Means:
     """What the files of one model share.
 
-    `moved` hears of bytes that arrive (and, negative, of bytes thrown away); with `one_stream` a
-    file is asked for in one piece.
+    `moved` hears of bytes that arrive (and, negative, of bytes thrown away), `unpacked` of those
+    that come out of archives; with `one_stream` a file is asked for in one piece.
     """
 
     places: Places
@@ -43,6 +43,7 @@ class Means:
     share: Share
     moved: Callable[[int], None]
     on_retry: OnRetry
+    unpacked: Callable[[int], None] = lambda count: None
     one_stream: bool = False
 
     def retries(self, artifact: Artifact) -> Retries:
@@ -65,10 +66,10 @@ class Means:
 @dataclass(frozen=True, slots=True)
 class Order:
     """One file to bring: `is_placed` looks whether it lies in its place, `put` puts it there,
-    from a file or, where that is possible, from memory.
+    from a file or, where that is possible, from memory, and gets its sha256 in hex as well.
     """
 
     artifact: Artifact
     is_placed: Callable[[], bool]
-    put: Callable[[Path | bytes], None]
+    put: Callable[[Path | bytes, str], None]
     in_memory: bool = True

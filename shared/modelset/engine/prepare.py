@@ -3,9 +3,11 @@
 from modelset.core.errors import ModelSetError
 from modelset.core.events import Retrying
 from modelset.core.lock import is_current
+from modelset.core.policy import refuse_by_policy
 from modelset.core.ports import Guard
 from modelset.core.types import Choice, Pin
 from modelset.core.values import replace
+from modelset.engine.check import Seen
 from modelset.engine.task import Known, Task, Tell, Terms, World
 from modelset.store.claim import claim
 
@@ -57,14 +59,36 @@ def _look(task: Task, world: World, terms: Terms, known: Known, guard: Guard, te
         pin = source.resolve(model, web)
         task = replace(task, new_pin=pin)
     seen = world.inspector.look_at(choice, pin, known.partials)
-    is_remembered = known.remembers(seen, world)
-    if seen.status.presence != "missing" and not is_remembered:
+    is_remembered = pin.is_exact and known.remembers(seen, world)
+    was_read = pin.is_own and task.new_pin is not None
+    if seen.status.presence != "missing" and not is_remembered and not was_read:
         # Somebody else may have put it here: believed only once every byte has been read, the
         # part of a model too, because what is kept of it is remembered as verified.
         seen = world.inspector.look_at(choice, pin, known.partials, deep=True, pause=guard.check)
-    if seen.status.presence != "present" and not gate_open:
-        source.check_access(model, web)
+    if task.new_pin is None and _wants_another_pin(seen, pin, terms):
+        pin = source.resolve(model, web)
+        task = replace(task, new_pin=pin)
+        seen = world.inspector.look_at(choice, pin, known.partials)
+    if seen.status.presence != "present":
+        refuse_by_policy(model, pin, world.policy)
+        if not gate_open or not pin.artifacts:  # what has no files is only a key
+            source.check_access(model, web)
     return replace(task, seen=seen, is_remembered=is_remembered)
+
+
+def _wants_another_pin(seen: Seen, pin: Pin, terms: Terms) -> bool:
+    """Whether what is pinned is not what should be here: the user's own files have changed, or the
+    library is another version by now. Raises ModelSetError where the lock is to hold.
+    """
+    has_changed = pin.is_own and seen.status.presence != "present"
+    if has_changed and (terms.frozen or terms.locked):
+        raise ModelSetError(
+            "local-changed",
+            f"{seen.status.model.key} is not what was registered: {seen.status.problems[0]}",
+            f"restore it, or register what is there: `modelset download {seen.status.model.key}`",
+        )
+    is_unfit = seen.findings is not None and bool(seen.findings.unfit)
+    return has_changed or (is_unfit and not (terms.frozen or terms.locked))
 
 
 def _pinned(task: Task, world: World, terms: Terms, known: Known) -> Pin | None:

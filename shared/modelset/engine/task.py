@@ -7,6 +7,7 @@ from typing import Any
 from modelset.core.errors import ModelSetError
 from modelset.core.events import Emit, Event
 from modelset.core.lock import Lock
+from modelset.core.policy import Policy
 from modelset.core.ports import Guard, Web
 from modelset.core.retry import OnRetry
 from modelset.core.types import Choice, Outcome, Pin
@@ -39,7 +40,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a download works on; `make_web` gives a model its own questions under its guard."""
+    """What a download works on, and under which policy; `make_web` gives a model its own
+    questions under its guard.
+    """
 
     inspector: Inspector
     places: Places
@@ -48,6 +51,7 @@ class World:
     stop: Stop
     emit: Emit
     now: Callable[[], str]
+    policy: Policy = Policy()
 
     def guard(self, terms: Terms, size_bytes: int, spent_s: float = 0.0) -> RunGuard:
         """The guard of one model that began `spent_s` seconds ago."""

@@ -104,8 +104,8 @@ class Transfer:
     def configure(self, curl: pycurl.Curl, settings: WireSettings) -> None:
         """Set a handle up for this hop."""
         headers = dict(self.get.headers)
-        if origin_of(self.url) != origin_of(self.get.url):
-            headers.pop("Authorization", None)
+        if origin_of(self.url) == origin_of(self.get.url):
+            headers |= self.get.credential
         curl.setopt(pycurl.URL, self.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in headers.items()])
@@ -212,11 +212,10 @@ class Transfer:
             return proxy_wants_credentials(self.url, self.proxy)
         hop = Hop(self.url, self.hops, self.privacy) if self.hops else None
         # A server that repeats the credential in its complaint must not get it into a message.
-        secret = self.get.headers.get("Authorization", "").partition(" ")[2]
-        headers = {
-            name: text.replace(secret, "...") if secret else text
-            for name, text in self.headers.items()
-        }
+        headers = dict(self.headers)
+        for value in self.get.credential.values():
+            secret = value.rpartition(" ")[2]
+            headers = {name: text.replace(secret, "...") for name, text in headers.items()}
         try:
             self.enough = not self.get.receiver.head(
                 Response(self.status, headers, self.url, hop, self.multiplexed)

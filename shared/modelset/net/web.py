@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from modelset.core.errors import ModelSetError
-from modelset.core.mirrors import Address, Mirrors, addresses_of, canonical
-from modelset.core.ports import Get, Guard, Response, Wheel, Wire, ask
+from modelset.core.layout import Layout
+from modelset.core.mirrors import Address, Credentials, Mirrors, addresses_of, canonical
+from modelset.core.ports import Get, Guard, Here, Response, Wheel, Wire, ask
 from modelset.core.retry import persist
+from modelset.core.types import Artifact
 from modelset.core.values import dataclass, replace
 from modelset.net.failures import error_for, message_of, page_or, public
 from modelset.net.index import PipIndex
@@ -62,17 +64,31 @@ class HttpWeb:
         guard: Guard,
         *,
         mirrors: Mirrors,
-        credentials: Mapping[str, str],
+        credentials: Credentials,
         index: PipIndex,
+        here: Here,
         on_retry: Callable[[ModelSetError, int, float], None],
     ) -> None:
         self._wire, self._guard = wire, guard
         self._mirrors, self._credentials = mirrors, credentials
-        self._index, self._on_retry = index, on_retry
+        self._index, self._here, self._on_retry = index, here, on_retry
 
     def get_json(self, url: str) -> Any:
         """The JSON document at an address; raises ModelSetError."""
         return self._persist(url, self._json)[0]
+
+    def get_text(self, url: str, accept: str = "text/plain") -> str:
+        """The text at an address, word for word; raises ModelSetError."""
+
+        def ask(address: Address) -> str:
+            question = self._ask(address, {"Accept": accept})
+            response = _answered(question)
+            try:
+                return question.content.decode()
+            except ValueError as error:
+                raise page_or("bad-response", response, "the answer is not text") from error
+
+        return self._persist(url, ask)
 
     def get_pages(self, url: str) -> list[Any]:
         """The items of a JSON list that continues over `Link: rel="next"` pages."""
@@ -118,6 +134,18 @@ class HttpWeb:
     def has_token(self) -> bool:
         """Whether a Hugging Face token is known."""
         return HUB in self._credentials
+
+    def has_credential(self, layout: Layout) -> bool:
+        """Whether the key that a layout wants is here."""
+        return self._here.has_credential(layout)
+
+    def installed(self, distribution: str) -> str:
+        """The version of an installed distribution, or nothing."""
+        return self._here.installed(distribution)
+
+    def local_files(self, path: str) -> tuple[Artifact, ...]:
+        """Every file of a folder of the user's own, or that one file, with its sha256."""
+        return self._here.local_files(path, self._guard.check)
 
     def find_wheel(self, requirement: str) -> Wheel:
         """The wheel that the user's package index offers for a requirement."""

@@ -165,12 +165,10 @@ class XetWire:
                 "install it into this Python: python -m pip install --upgrade hf-xet",
             )
         url = f"{order.endpoint}/v1/reconstructions/{order.hash}"
-        headers = {
-            "Authorization": f"Bearer {order.token}",
-            "Range": f"bytes={order.start}-{order.start}",
-        }
+        credential = {"Authorization": f"Bearer {order.token}"}
+        headers = {"Range": f"bytes={order.start}-{order.start}"}
         try:
-            self._hub.ask(url, get, guard, headers)
+            self._hub.ask(url, get, guard, credential, headers)
         except ModelSetError as error:
             if fresh or error.failure.code not in ("token-refused", "access-denied"):
                 return error

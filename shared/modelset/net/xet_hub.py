@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -115,7 +116,7 @@ class Hub:
         if rows is None:
             rows, following = {}, place.listing
             while following:
-                response, content = self.ask(following, get, guard, _own(get))
+                response, content = self.ask(following, get, guard, get.credential)
                 rows |= _rows_of(content, response)
                 following = _page_after(response, place)
             self._rows[place.listing] = rows
@@ -126,7 +127,7 @@ class Hub:
         known = self._access.get(place.token)
         if known is not None:
             return known
-        response, _ = self.ask(place.token, get, guard, _own(get))
+        response, _ = self.ask(place.token, get, guard, get.credential)
         found = Access(
             response.headers.get("x-xet-cas-url", "").rstrip("/"),
             response.headers.get("x-xet-access-token", ""),
@@ -146,12 +147,17 @@ class Hub:
         self._access.pop(place.token, None)
 
     def ask(
-        self, url: str, get: Get, guard: Guard, headers: Mapping[str, str]
+        self,
+        url: str,
+        get: Get,
+        guard: Guard,
+        credential: Mapping[str, str],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[Response, bytes]:
         """A small answer; raises ModelSetError for any other than a good one."""
         kept = _Kept()
         sent = {**headers, "Accept-Encoding": "identity"}
-        asking = OneGet(Get(url, kept, sent, get.allow_http, get.allow_private))
+        asking = OneGet(Get(url, kept, sent, credential, get.allow_http, get.allow_private))
         self._wire.run(asking, guard)
         if asking.error is not None:
             raise asking.error
@@ -159,11 +165,6 @@ class Hub:
         if kept.response.status not in (200, 206):
             raise error_for(kept.response)
         return kept.response, bytes(kept.content)
-
-
-def _own(get: Get) -> dict[str, str]:
-    """The credential of a GET, for another question to the same origin."""
-    return {name: text for name, text in get.headers.items() if name == "Authorization"}
 
 
 def _rows_of(content: bytes, response: Response) -> dict[str, tuple[str, int]]:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import Artifact, Layout, Link, Model, Pin, PutFile, PutText, check_name
+from modelset.core.layout import Layout, Link, PutFile, PutText
+from modelset.core.refs import ref_problems, texts, value_problems
+from modelset.core.types import Artifact, Model, Pin, check_name
 
 if TYPE_CHECKING:  # a check must start fast
     from modelset.core.ports import Source, Web
@@ -24,7 +26,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 # The Hub's words where accepting the terms (again) would not help.
 _DENIED = ("disabled", "rejected", "awaiting")
-_FIELDS = {"repo": str, "revision": str, "allow": list, "required": list, "refs": list}
+_FIELDS = {
+    "repo": str, "revision": str, "allow": list, "required": list, "refs": list,
+    "root": str, "below": str, "mutable": list,
+}  # fmt: skip
 
 
 class HuggingFace:
@@ -37,14 +42,17 @@ class HuggingFace:
         commit = info.get("sha") if isinstance(info, dict) else None
         if not (isinstance(commit, str) and _COMMIT.fullmatch(commit)):
             raise ModelSetError("bad-response", f"{model.key}: the Hub names no commit of {repo}")
-        rows = web.get_pages(f"{HUB}/api/models/{repo}/tree/{commit}?recursive=true&expand=false")
+        below = f"/{quote(str(model.ref['below']))}" if "below" in model.ref else ""
+        rows = web.get_pages(
+            f"{HUB}/api/models/{repo}/tree/{commit}{below}?recursive=true&expand=false"
+        )
         try:
             artifacts = tuple(
                 _artifact(repo, commit, row)
                 for row in rows
                 if row["type"] == "file" and _is_wanted(row["path"], model.ref)
             )
-            _refuse_twins(artifacts)
+            _refuse_twins(artifacts, is_flat="root" in model.ref)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelSetError(
                 "bad-response", f"{model.key}: the Hub's file list of {repo} is odd: {error}"
@@ -57,17 +65,26 @@ class HuggingFace:
 
         The folder carries the id that the library asks for, not where the Hub redirects it to.
         The tree listing is written for whole repositories only: with one, the client takes a
-        snapshot that lacks any of its files for incomplete.
+        snapshot that lacks any of its files for incomplete. With a `root`, the files lie flat in
+        it instead, for libraries that know no cache.
         """
+        if "root" in pin.ref:
+            flat = tuple(PutFile(row.name.rpartition("/")[2], row) for row in pin.artifacts)
+            return Layout(str(pin.ref["root"]), flat, flat[0].path)
         folder = _folder(pin.ref)
         snapshot = f"{folder}/snapshots/{pin.revision}"
         rows = [(artifact, f"blobs/{artifact.hex}") for artifact in pin.artifacts]
-        files = tuple(PutFile(f"{folder}/{blob}", artifact) for artifact, blob in rows)
+        changing = {row.digest for row in pin.artifacts if _matches(row.name, pin.ref, "mutable")}
+        files = tuple(
+            PutFile(f"{folder}/{blob}", artifact, is_mutable=artifact.digest in changing)
+            for artifact, blob in rows
+        )
         links = tuple(
             Link(
                 f"{snapshot}/{artifact.name}",
                 "../" * (artifact.name.count("/") + 2) + blob,
                 artifact,
+                artifact.digest in changing,
             )
             for artifact, blob in rows
         )
@@ -81,7 +98,9 @@ class HuggingFace:
         return Layout("huggingface", files + links + tree + refs, snapshot)
 
     def trace(self, ref: Mapping[str, object]) -> tuple[str, str]:
-        """Any snapshot of the repository."""
+        """Any snapshot of the repository, or the first of the files that lie flat."""
+        if "root" in ref:
+            return str(ref["root"]), texts(ref, "allow")[0].rpartition("/")[2]
         return "huggingface", _folder(ref) + "/snapshots/*"
 
     def check_access(self, model: Model, web: Web) -> None:
@@ -116,58 +135,28 @@ class HuggingFace:
 
     def check_ref(self, ref: Mapping[str, object]) -> list[str]:
         """Problems of a `ref`, in words."""
-        problems = [
-            f"ref.{name}: not a field of huggingface" for name in ref if name not in _FIELDS
-        ]
-        problems += [
-            f"ref.{name}: should be a {'text' if kind is str else 'list of texts'}"
-            for name, kind in _FIELDS.items()
-            if name in ref and not _is_kind(ref[name], kind)
-        ]
+        problems = ref_problems("huggingface", ref, _FIELDS)
         if not _REPO.fullmatch(str(ref.get("repo", ""))):
             problems.append("ref.repo: should be `owner/name`")
-        problems += [
-            f"ref.{name}: {words}"
-            for name in ("revision", "refs")
-            if name in ref and _is_kind(ref[name], _FIELDS[name])
-            for words in _unsafe(ref[name])
-        ]
+        for name in ("revision", "refs", "below"):
+            problems += value_problems(ref, name, check_name)
+        if ("root" in ref or "below" in ref) and not texts(ref, "allow"):
+            problems.append("ref.allow: the files that lie in `root` are missing here")
         return problems
 
 
-def _is_kind(value: object, kind: type) -> bool:
-    if not isinstance(value, kind):
-        return False
-    return not isinstance(value, list) or all(isinstance(item, str) for item in value)
-
-
-def _unsafe(value: object) -> list[str]:
-    """Problems of names that become file names in the cache's `refs`."""
-    problems = []
-    for name in value if isinstance(value, list) else [value]:
-        try:
-            check_name(str(name))
-        except ValueError as error:
-            problems.append(str(error))
-    return problems
-
-
-def _patterns(ref: Mapping[str, object], name: str) -> list[str]:
-    value = ref.get(name, [])
-    assert isinstance(value, list), "check_ref has seen it"
-    return [str(item) for item in value]
-
-
 def _is_wanted(path: str, ref: Mapping[str, object]) -> bool:
-    return "allow" not in ref or any(
-        fnmatchcase(path, pattern) for pattern in _patterns(ref, "allow")
-    )
+    return "allow" not in ref or _matches(path, ref, "allow")
+
+
+def _matches(path: str, ref: Mapping[str, object], field: str) -> bool:
+    return any(fnmatchcase(path, pattern) for pattern in texts(ref, field))
 
 
 def _require(model: Model, artifacts: tuple[Artifact, ...]) -> None:
     lacking = [
         pattern
-        for pattern in _patterns(model.ref, "required")
+        for pattern in texts(model.ref, "required")
         if not any(fnmatchcase(artifact.name, pattern) for artifact in artifacts)
     ]
     if lacking or not artifacts:
@@ -178,8 +167,9 @@ def _require(model: Model, artifacts: tuple[Artifact, ...]) -> None:
         )
 
 
-def _refuse_twins(artifacts: tuple[Artifact, ...]) -> None:
-    if len({artifact.name for artifact in artifacts}) < len(artifacts):
+def _refuse_twins(artifacts: tuple[Artifact, ...], is_flat: bool) -> None:
+    names = [row.name.rpartition("/")[2] if is_flat else row.name for row in artifacts]
+    if len({*names}) < len(artifacts):
         raise ValueError("a file is listed twice")
 
 
@@ -198,8 +188,8 @@ def _folder(ref: Mapping[str, object]) -> str:
 
 
 def _refs(ref: Mapping[str, object]) -> list[str]:
-    revision = str(ref.get("revision", "main"))
-    names = ["main", revision, *_patterns(ref, "refs")]
+    """The names that libraries ask for. Another revision leaves `main` to who has no revision."""
+    names = [str(ref.get("revision", "main")), *texts(ref, "refs")]
     return [name for name in dict.fromkeys(names) if not _COMMIT.fullmatch(name)]
 
 

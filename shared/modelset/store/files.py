@@ -57,6 +57,8 @@ def hasher_for(artifact: Artifact) -> Hasher:
     algorithm = artifact.digest.partition(":")[0]
     if algorithm == "git-sha1":
         return hashlib.sha1(b"blob %d\0" % artifact.size, usedforsecurity=False)
+    if not artifact.is_exact:
+        algorithm = "sha256"  # what will be pinned
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
@@ -165,6 +167,15 @@ def move(source: Path, target: Path) -> None:
 def is_there(path: Path) -> bool:
     """Whether there is a file or a folder of this name."""
     return path.exists()
+
+
+def state_of(path: Path) -> tuple[int, int, int] | None:
+    """Something that changes whenever a file does, or None when there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def is_inside(folder: Path, path: Path) -> bool:

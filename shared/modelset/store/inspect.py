@@ -1,20 +1,18 @@
 """What the disk holds of a layout: presence and size at once, digests with `deep`."""
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 
-from modelset.core.types import (
-    Artifact,
-    InstallWheel,
-    Layout,
-    Link,
-    Presence,
-    PutFile,
-    PutText,
-)
+from modelset.core.layout import Credential, InstallWheel, Layout, Link, PutFile, PutText, Unpack
+from modelset.core.types import Artifact, Presence
 from modelset.core.values import dataclass, field
+from modelset.core.versions import fits
 from modelset.store.files import feed, hasher_for
+from modelset.store.records import record_digest, record_rows
 from modelset.store.roots import Roots
 
 Inode = tuple[int, int]
@@ -47,6 +45,7 @@ class Findings:
     corrupt: list[str] = field(default_factory=list)
     lacking: set[str] = field(default_factory=set)  # digests that have to come again
     found: int = 0
+    unfit: str = ""  # why a whole model cannot be loaded here
     deep: bool = False
     pause: Callable[[], None] = lambda: None
 
@@ -66,27 +65,36 @@ def inspect(
     deep: bool = False,
     pause: Callable[[], None] = lambda: None,
     installed: Installed | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Findings:
     """Compare a layout with the disk; opens no socket and imports no library of a model.
 
     With `deep`, every file is read and hashed; `pause` is called in between and may raise. Many
-    looks at one moment share `installed`, so that a folder of packages is listed once.
+    looks at one moment share `installed`, so that a folder of packages is listed once. Keys may
+    be in `variables`, those of the environment.
     """
     found = Findings(deep=deep, pause=pause)
     root = os.fspath(roots[layout.root])
     shown: set[str] = set()  # digests of files that a link has led to: no second look
     for placement in reversed(layout.placements):
         if isinstance(placement, Link):
-            if _file(found, f"{root}/{placement.path}", placement.artifact):
+            if _file(found, f"{root}/{placement.path}", placement):
                 shown.add(placement.artifact.digest)
         elif isinstance(placement, PutFile):
             artifact = placement.artifact
             if artifact.digest not in shown and not _file(
-                found, f"{root}/{placement.path}", artifact
+                found, f"{root}/{placement.path}", placement
             ):
                 found.lacking.add(artifact.digest)
         elif isinstance(placement, PutText):
             _text(found, f"{root}/{placement.path}", placement.text)
+        elif isinstance(placement, Unpack):
+            folder = f"{root}/{placement.path}"
+            _recorded(
+                found, folder, placement.record, placement.artifact, mutable=placement.mutable
+            )
+        elif isinstance(placement, Credential):
+            _credential(found, root, placement, variables)
         else:
             _wheel(found, root, placement, Installed() if installed is None else installed)
     found.bytes_have = sum(found.inodes.values())
@@ -103,14 +111,18 @@ def digest_of(path: str, artifact: Artifact, *, pause: Callable[[], None] = lamb
     return hasher.hexdigest()
 
 
-def _file(found: Findings, path: str, artifact: Artifact) -> bool:
+def _file(found: Findings, path: str, placement: PutFile | Link) -> bool:
     """Whether a file is there and right: by its size, and with `deep` by its digest."""
+    artifact = placement.artifact
     try:
         stat = os.stat(path)
     except OSError:
         found.missing.append(path)
         return False
     found.inodes[stat.st_dev, stat.st_ino] = stat.st_size
+    if placement.is_mutable:
+        found.found += 1
+        return True
     if stat.st_size != artifact.size:
         return _wrong(found, path, artifact, f"{stat.st_size} bytes, expected {artifact.size}")
     if found.deep and (actual := digest_of(path, artifact, pause=found.pause)) != artifact.hex:
@@ -127,7 +139,7 @@ def _wrong(found: Findings, path: str, artifact: Artifact, words: str) -> bool:
 
 def _text(found: Findings, path: str, text: str) -> None:
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", newline="") as stream:
             actual = stream.read(len(text) + 1)
     except (OSError, UnicodeDecodeError):
         actual = None
@@ -135,69 +147,83 @@ def _text(found: Findings, path: str, text: str) -> None:
         found.missing.append(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One row of a wheel's RECORD."""
-
-    path: str
-    digest: str
-    size: int
-
-
 def _wheel(found: Findings, root: str, wheel: InstallWheel, installed: Installed) -> None:
     info = f"{wheel.name}-{wheel.version}.dist-info"
-    others = [name for name in installed.versions(root, wheel.name) if name != info]
-    rows = list(record_rows(f"{root}/{info}/RECORD"))
+    for name in installed.versions(root, wheel.name):
+        if name != info:
+            found.missing.append(f"{root}/{info} (instead of {name})")
+    _recorded(found, root, f"{info}/RECORD", wheel.artifact)
+    if not found.missing:
+        found.unfit = _unfit(root, wheel, installed)
+
+
+def _unfit(root: str, wheel: InstallWheel, installed: Installed) -> str:
+    """What spaCy would say of a pipeline that was made for another version of it."""
+    try:
+        with open(f"{root}/{wheel.name}/meta.json", encoding="utf-8") as stream:
+            wanted = json.load(stream)["spacy_version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    for info in installed.versions(root, "spacy"):
+        version = info.removesuffix(".dist-info").rpartition("-")[2]
+        if isinstance(wanted, str) and not fits(version, wanted):
+            return f"made for spaCy {wanted}, {version} is installed"
+    return ""
+
+
+def _recorded(
+    found: Findings,
+    folder: str,
+    record: str,
+    artifact: Artifact,
+    mutable: tuple[str, ...] = (),
+) -> None:
+    """The files that a list below a folder names; only the presence of `mutable` ones counts."""
+    rows = list(record_rows(f"{folder}/{record}"))
     if not rows:
-        found.missing.append(f"{root}/{info}/RECORD")
-    for name in others:
-        found.missing.append(f"{root}/{info} (instead of {name})")
+        found.missing.append(f"{folder}/{record}")
     for row in rows:
-        path = f"{root}/{row.path}"
+        path = f"{folder}/{row.path}"
         try:
             stat = os.stat(path)
         except OSError:
             found.missing.append(path)
             continue
         found.inodes[(stat.st_dev, stat.st_ino)] = stat.st_size
-        if stat.st_size != row.size or (found.deep and record_digest(path) != row.digest):
-            found.corrupt.append(f"{path}: not what {info}/RECORD lists")
+        found.pause()
+        if any(fnmatchcase(row.path, pattern) for pattern in mutable):
+            found.found += 1
+        elif stat.st_size != row.size or (found.deep and record_digest(path) != row.digest):
+            found.corrupt.append(f"{path}: not what {record} lists")
         else:
             found.found += 1
     if found.missing or found.corrupt:
-        found.lacking.add(wheel.artifact.digest)
+        found.lacking.add(artifact.digest)
+
+
+def _credential(
+    found: Findings, root: str, credential: Credential, variables: Mapping[str, str]
+) -> None:
+    """A key that is not blank: in a variable, or in a file."""
+    told = variables.get(credential.variable, "").strip()
+    place = told if credential.is_file and told else f"{root}/{credential.path}"
+    if (told and not credential.is_file) or _has_words(place):
+        found.found += 1
+    else:
+        found.missing.append(f"{place}, or {credential.variable} in the environment")
+
+
+def _has_words(path: str) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return bool(stream.read(1024).strip())
+    except OSError:
+        return False
 
 
 def trace(root: Path, pattern: str) -> str:
     """Something on the disk that looks like a model nobody has pinned, or nothing."""
     return next((os.fspath(path) for path in sorted(root.glob(pattern))), "")
-
-
-def record_rows(path: str) -> Iterator[Recorded]:
-    """The files with a digest that a RECORD lists; nothing when it is missing or not readable."""
-    import csv  # here and below, because a check without wheels must not pay for it
-
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            rows = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return
-    for row in rows:
-        if len(row) == 3 and row[1].startswith("sha256=") and row[2].isdigit():
-            yield Recorded(row[0], row[1], int(row[2]))
-
-
-def record_digest(path: str) -> str:
-    """A file's sha256 as a RECORD writes it."""
-    import base64
-    import hashlib
-
-    hasher = hashlib.sha256()
-    try:
-        feed(path, hasher.update)
-    except OSError:
-        return ""
-    return "sha256=" + base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=")
 
 
 def normal(name: str) -> str:

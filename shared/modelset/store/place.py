@@ -3,44 +3,63 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import InstallWheel, Layout, Link, PutFile, PutText
+from modelset.core.layout import (
+    Credential,
+    InstallWheel,
+    Layout,
+    Link,
+    PutFile,
+    PutText,
+    Unpack,
+)
+from modelset.store.archives import put_archive
 from modelset.store.files import is_inside, move, saying, sync_folder, write_atomic
 from modelset.store.roots import Roots
 from modelset.store.temporary import beside
 
 
-def place(layout: Layout, roots: Roots, verified: Mapping[str, Path | bytes]) -> None:
+def place(
+    layout: Layout,
+    roots: Roots,
+    verified: Mapping[str, Path | bytes],
+    *,
+    pause: Callable[[], None] = lambda: None,
+    unpacked: Callable[[int], None] = lambda count: None,
+) -> None:
     """Put every placement of a layout where it belongs, in the layout's order.
 
     `verified` maps a digest to the file that holds it, or to the bytes themselves; a digest that
-    is not there is already in its place. Raises ModelSetError; a second call finishes what a
-    killed one began.
+    is not there is already in its place. `pause` may raise, and `unpacked` hears of the bytes
+    that come out of archives. Raises ModelSetError; a second call finishes what a killed one
+    began.
     """
     root = roots[layout.root]
     for placement in layout.placements:
-        if isinstance(placement, InstallWheel):
+        if isinstance(placement, Credential):
+            continue  # people put it there
+        if isinstance(placement, InstallWheel | Unpack):
             source = verified.get(placement.artifact.digest)
-            if isinstance(source, Path):
+            if isinstance(source, Path) and isinstance(placement, Unpack):
+                put_archive(source, placement, layout, roots, pause=pause, unpacked=unpacked)
+            elif isinstance(source, Path) and isinstance(placement, InstallWheel):
                 from modelset.store.wheels import install_wheel  # slow to load
 
                 install_wheel(source, root, placement)
             continue
         target = inside(root, placement.path)
         if isinstance(placement, PutFile):
-            source = verified.get(placement.artifact.digest)
-            if isinstance(source, bytes):
-                write_atomic(target, source)
-            # Gone when an earlier placement of the same layout has taken it.
-            elif source is not None and source.exists():
-                move(source, target)
+            _file(target, verified.get(placement.artifact.digest))
         elif isinstance(placement, Link):
             _link(target, placement)
         else:
             _text(target, placement)
+        if layout.guarded:
+            _guard(root, target)
 
 
 def inside(root: Path, path: str) -> Path:
@@ -53,6 +72,25 @@ def inside(root: Path, path: str) -> Path:
             "remove the symbolic link that was put there",
         )
     return target
+
+
+def _file(target: Path, source: Path | bytes | None) -> None:
+    if isinstance(source, bytes):
+        write_atomic(target, source)
+    # Gone when an earlier placement of the same layout has taken it.
+    elif source is not None and source.exists():
+        move(source, target)
+
+
+def _guard(root: Path, target: Path) -> None:
+    """Take from others the right to change a file and the folders down to it."""
+    with saying("protect", target):
+        for path in (target, *target.parents):
+            mode = path.stat().st_mode
+            if mode & (stat.S_IWGRP | stat.S_IWOTH):
+                path.chmod(mode & ~(stat.S_IWGRP | stat.S_IWOTH))
+            if path == root:
+                break
 
 
 def _link(target: Path, link: Link) -> None:
@@ -77,6 +115,6 @@ def _link(target: Path, link: Link) -> None:
 
 def _text(target: Path, placement: PutText) -> None:
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if target.read_text(encoding="utf-8") == placement.text:
+        if target.read_bytes() == placement.text.encode():
             return
     write_atomic(target, placement.text.encode())

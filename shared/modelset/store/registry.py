@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import InstallWheel, Layout, Model, Pin, PutFile
+from modelset.core.layout import InstallWheel, Layout, PutFile, Unpack
+from modelset.core.types import Model, Pin
 from modelset.store.files import feed, read_text, write_atomic
-from modelset.store.inspect import record_rows
+from modelset.store.records import record_rows
 from modelset.store.roots import Roots
 
 SCHEMA_VERSION = 1
@@ -108,16 +110,24 @@ def _files(layout: Layout, roots: Roots) -> Iterator[tuple[str, str, str]]:
     """Path, the artifact's digest, and the sha256 in hex where that is known from somewhere."""
     root = os.fspath(roots[layout.root])
     for placement in layout.placements:
-        if isinstance(placement, PutFile):
+        if isinstance(placement, PutFile) and not placement.is_mutable:
             digest = placement.artifact.digest
             known = placement.artifact.hex if digest.startswith("sha256:") else ""
             yield f"{root}/{placement.path}", digest, known
         elif isinstance(placement, InstallWheel):
             info = f"{placement.name}-{placement.version}.dist-info"
-            yield f"{root}/{info}/RECORD", "", ""
-            for row in record_rows(f"{root}/{info}/RECORD"):
-                encoded = row.digest.removeprefix("sha256=") + "="
-                yield f"{root}/{row.path}", "", base64.urlsafe_b64decode(encoded).hex()
+            yield from _recorded(root, f"{info}/RECORD", ())
+        elif isinstance(placement, Unpack):
+            yield from _recorded(f"{root}/{placement.path}", placement.record, placement.mutable)
+
+
+def _recorded(folder: str, record: str, mutable: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """The files that a list names, but for those that their library changes."""
+    yield f"{folder}/{record}", "", ""
+    for row in record_rows(f"{folder}/{record}"):
+        if not any(fnmatchcase(row.path, pattern) for pattern in mutable):
+            encoded = row.digest.removeprefix("sha256=") + "="
+            yield f"{folder}/{row.path}", "", base64.urlsafe_b64decode(encoded).hex()
 
 
 def _file_row(path: str, sha256: str) -> dict[str, Any]:

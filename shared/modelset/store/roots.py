@@ -29,6 +29,8 @@ LIBRARY_ROOTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "ollama": (("OLLAMA_MODELS", ""),),
     "nltk": (("NLTK_DATA", ""),),
 }
+# Those that hold models, so that a table may name one.
+MODEL_ROOTS = (*(name for name in BELOW if name not in ("registry", "downloads")), "site-packages")
 Roots = Mapping[str, Path]
 
 

@@ -17,9 +17,10 @@ from installer.sources import WheelFile
 from installer.utils import Scheme
 
 from modelset.core.errors import ModelSetError
-from modelset.core.types import InstallWheel
+from modelset.core.layout import InstallWheel
 from modelset.store.files import is_inside, saying, sync_file
-from modelset.store.inspect import Installed, record_rows
+from modelset.store.inspect import Installed
+from modelset.store.records import record_rows
 from modelset.store.temporary import beside
 
 # A wheel that unpacks to more than this many times its size is no model.
