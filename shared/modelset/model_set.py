@@ -11,10 +11,9 @@ from modelset.core.errors import ModelSetError
 from modelset.core.hardware import Recommendation, Rule, capabilities, parse_rules, recommend
 from modelset.core.lock import Lock, is_current
 from modelset.core.profile import Profile
-from modelset.core.report import check_exit_code
+from modelset.core.report import check_exit_code, is_key
 from modelset.core.select import Wishes, available, select, with_locked
-from modelset.core.types import Choice, Pin, Report, Selection, Status
-from modelset.core.values import replace
+from modelset.core.types import Choice, Pin, Report, Selection
 from modelset.engine.check import Inspector, Seen, total_bytes
 from modelset.engine.guard import Stop
 from modelset.engine.lock import read_lock, turn
@@ -149,8 +148,7 @@ class ModelSet:
         Raises ModelSetError for what concerns the run as a whole.
         """
         report = self.check(wishes, deep=True)
-        keyed = [one.model for one in report.statuses if _is_key(one)]
-        if not keyed:
+        if not any(map(is_key, report.statuses)):
             return report
         from modelset.core.events import ignore
         from modelset.engine.verify import ask_providers
@@ -158,14 +156,7 @@ class ModelSet:
 
         catalog, inspector = self.catalog, self._inspector
         with open_world(self.settings, catalog, inspector, self.stop, ignore) as world:
-            refused = ask_providers(keyed, world)
-        statuses = tuple(
-            replace(one, presence="corrupt", problems=(refused[one.model.key].message,))
-            if one.model.key in refused
-            else one
-            for one in report.statuses
-        )
-        return replace(report, statuses=statuses, exit_code=check_exit_code(statuses, strict=False))
+            return ask_providers(report, world)
 
     def path(self, key: str) -> Path:
         """Where a model lies, for a program that loads it; opens no socket.
@@ -237,7 +228,3 @@ class ModelSet:
         if not problems and root is not None and root not in MODEL_ROOTS:
             problems.append(f"ref.root: unknown, use one of {', '.join(MODEL_ROOTS)}")
         return problems
-
-
-def _is_key(status: Status) -> bool:
-    return status.model.source == "api" and status.presence == "present"

@@ -18,6 +18,7 @@ from modelset.net.failures import error_for, public, retry_after
 from modelset.net.index import PipIndex
 from modelset.net.web import HUB, HttpWeb
 from modelset.net.wire import CurlWire
+from modelset.store.here import Surroundings
 
 SECRET = {"Authorization": "Bearer s3cret"}
 OLD = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -41,6 +42,7 @@ def web_of(
         mirrors=mirrors or {},
         credentials=credentials or {},
         index=PipIndex(),
+        here=Surroundings({}, {}),
         on_retry=on_retry,
     )
 
@@ -82,7 +84,7 @@ def test_pages_are_read_to_the_last_through_the_mirror_that_gave_the_first(
     origin.serve("/hub/two", answer([3], {"Link": "<https://hub.example.org/three>; rel=next"}))
     origin.serve("/hub/three", answer([4], {"Link": f'<{origin.url}/hub/one>; rel="prev"'}))
     mirrors = {"https://hub.example.org/": (Mirror(f"{origin.url}/hub/", True, only=True),)}
-    web = web_of(wire, mirrors, {"https://hub.example.org": "Bearer s3cret"})
+    web = web_of(wire, mirrors, {"https://hub.example.org": SECRET})
     assert web.get_pages("https://hub.example.org/one") == [1, 2, 3, 4]
     assert [row.headers["authorization"] for row in origin.requests] == ["Bearer s3cret"] * 3
 

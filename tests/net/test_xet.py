@@ -60,7 +60,11 @@ class Taking:
 
     def next(self) -> Get | None:
         given = len(self.errors)
-        return Get(self.urls[given], self, self.headers) if given < len(self.urls) else None
+        if given == len(self.urls):
+            return None
+        plain = {name: text for name, text in self.headers.items() if name != "Authorization"}
+        credential = {name: self.headers[name] for name in self.headers if name not in plain}
+        return Get(self.urls[given], self, plain, credential)
 
     def ended(self, get: Get, error: Exception | None) -> None:
         self.errors.append(error)

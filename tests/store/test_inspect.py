@@ -14,6 +14,7 @@ from tests.store.test_archives import make_zip, unpack_of
 from tests.store.test_place import (
     BODY,
     CONFIG,
+    GUARDED,
     LAYOUT,
     OTHER,
     WEIGHTS,
@@ -38,7 +39,11 @@ from modelset.store.wheels import install_wheel
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Roots:
-    return {"huggingface": tmp_path / "hub", "site-packages": tmp_path / "site"}
+    return {
+        "huggingface": tmp_path / "hub",
+        "nltk": tmp_path / "nltk_data",
+        "site-packages": tmp_path / "site",
+    }
 
 
 @pytest.fixture
@@ -135,6 +140,19 @@ def test_a_model_of_one_file_needs_no_links(tmp_path: Path, roots: Roots) -> Non
     path.parent.mkdir(parents=True)
     path.write_bytes(BODY)
     assert inspect(layout, roots, deep=True).presence() == "present"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_what_others_may_change_is_no_use_to_a_library_that_minds(
+    tmp_path: Path, roots: Roots
+) -> None:
+    place(GUARDED, roots, downloaded(tmp_path))
+    assert inspect(GUARDED, roots).presence() == "present"
+    (roots["nltk"] / "deep/er/config.json").chmod(0o664)
+    found = inspect(GUARDED, roots)
+    assert found.presence() == "partial"
+    assert found.lacking == set()  # the bytes are right: nothing has to come
+    assert "others may change it" in found.missing[0]
 
 
 def test_an_empty_file_is_present(roots: Roots) -> None:

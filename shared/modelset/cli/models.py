@@ -77,7 +77,7 @@ def status_words(status: Status) -> str:
     if status.presence == "present":
         kind = f", {PICKLE}" if PICKLE in status.formats else ""
         if source == "api":
-            return "Key found"
+            return f"Key found{', ' if status.detail else ''}{status.detail}"
         if source == "wheel":
             unfit = f", {status.detail}: {get}" if status.detail else ""
             return f"Installed (v{status.revision}, {size}{kind}){unfit}"

@@ -22,6 +22,11 @@ def check_exit_code(statuses: Sequence[Status], *, strict: bool) -> int:
     return 3 if bad and strict else 0
 
 
+def is_key(status: Status) -> bool:
+    """Whether a status says that a provider's key is here."""
+    return status.model.source == "api" and status.presence == "present"
+
+
 def download_exit_code(outcomes: Sequence[Outcome]) -> int:
     """0 every critical model is ready; the code of their one shared reason, otherwise 4."""
     codes = {

@@ -3,9 +3,13 @@
 from concurrent.futures import Future
 from typing import Literal
 
+from modelset.core.errors import ModelSetError
 from modelset.engine.digest import Digest
 from modelset.engine.means import Means, Order
 from modelset.store.partial import Partial
+
+# What no further download mends, because the right bytes are bad.
+_REFUSED = ("pickle-refused", "archive-unsafe", "archive-invalid", "wheel-invalid")
 
 State = Literal["working", "wrong", "placed"]
 
@@ -47,7 +51,12 @@ class Verifier:
         if self._placing is not None:
             if not self._placing.done():
                 return "working"
-            self._placing.result()
+            try:
+                self._placing.result()
+            except ModelSetError as error:
+                if error.failure.code in _REFUSED:
+                    self._partial.quarantine()
+                raise
             return "placed"
         if not self._is_noted:
             self._is_noted = True

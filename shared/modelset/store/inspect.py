@@ -97,6 +97,8 @@ def inspect(
             _credential(found, root, placement, variables)
         else:
             _wheel(found, root, placement, Installed() if installed is None else installed)
+    if layout.guarded and not found.missing:
+        _guarded(found, root, layout)
     found.bytes_have = sum(found.inodes.values())
     return found
 
@@ -135,6 +137,15 @@ def _wrong(found: Findings, path: str, artifact: Artifact, words: str) -> bool:
     found.corrupt.append(f"{path}: {words}")
     found.lacking.add(artifact.digest)
     return False
+
+
+def _guarded(found: Findings, root: str, layout: Layout) -> None:
+    """What its library refuses, because others than its owner may change it."""
+    for placement in layout.placements:
+        if isinstance(placement, PutFile) and os.name == "posix":
+            path = f"{root}/{placement.path}"
+            if os.stat(path).st_mode & 0o022:
+                found.missing.append(f"{path} (others may change it, so the library refuses it)")
 
 
 def _text(found: Findings, path: str, text: str) -> None:

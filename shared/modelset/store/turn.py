@@ -14,10 +14,9 @@ class Turn:
 
     def __init__(self, folder: Path) -> None:
         self._descriptor: int | None = None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # Windows opens no folder
             folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            self._descriptor = os.open(folder / "turn", flags, 0o666)
+            self._descriptor = os.open(folder, os.O_RDONLY)
 
     def take(self) -> bool:
         """Whether it is this process's turn now, or no turns can be had here."""

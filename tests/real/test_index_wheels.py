@@ -1,4 +1,4 @@
-"""The real Silero VAD: from the package index, verified, and at work without a network."""
+"""Real wheels from the package index: verified, and at work without a network."""
 
 from __future__ import annotations
 
@@ -83,3 +83,24 @@ def test_the_real_silero_vad_hears_a_voice_with_the_network_cut_off(
     )
     assert deep.code == 0, deep.stdout + deep.stderr
     assert deep.json["data"]["models"][0]["presence"] == "present"
+
+
+VADER = """
+import json
+import vaderSentiment.vaderSentiment as library
+judge = library.SentimentIntensityAnalyzer()
+print(json.dumps([library.__file__, judge.polarity_scores("a wonderful day")["compound"]]))
+"""
+
+
+def test_the_real_vader_sentiment_judges_with_the_network_cut_off(
+    project: Project, run_modelset: RunModelset, cut_off: tuple[str, ...]
+) -> None:
+    ran = run_modelset("download", "nlu:vader-wheel", "--json", timeout_s=300)
+    assert ran.code == 0, ran.stderr
+    offline = {**project.environ, "PYTHONPATH": str(project.site_packages)}
+    done = run_process([*cut_off, sys.executable, "-c", VADER], env=offline, cwd=project.folder)
+    assert done.code == 0, done.stderr
+    where, score = json.loads(done.stdout.splitlines()[-1])
+    assert Path(where).is_relative_to(project.site_packages)
+    assert score > 0.5
