@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,17 +70,22 @@ class Placed:
     def site_packages(self) -> Path:
         return self.folder / "site-packages"
 
-    def modelset(self, *arguments: str, before: tuple[str, ...] = ()) -> Ran:
+    def modelset(self, *arguments: str, before: tuple[str, ...] = (), timeout_s: float = 60) -> Ran:
         """The real command on this project."""
         command = [*before, sys.executable, "-m", "modelset", *arguments]
-        return run_process(command, env=self.environ, cwd=self.folder)
+        return run_process(command, env=self.environ, cwd=self.folder, timeout_s=timeout_s)
 
 
 @pytest.fixture(scope="session")
 def placed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placed]:
     """Models of every family, placed by the real command from the demo hub."""
-    folder = tmp_path_factory.mktemp("placed")
-    environ = {
+    with placing(tmp_path_factory.mktemp("placed"), KEYS, _OWN_TABLE) as found:
+        yield found
+
+
+def environ_of(folder: Path) -> dict[str, str]:
+    """The environment of a project that keeps everything in one folder."""
+    return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder / "home"),
         "PYTHONPATH": str(SHARED),
@@ -91,10 +97,15 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placed]:
         "MODELSET_MODELS_ROOT": str(folder / "models"),
         "MODELSET_SITE_PACKAGES": str(folder / "site-packages"),
     }
+
+
+@contextlib.contextmanager
+def placing(folder: Path, keys: Sequence[str], tables: str = "") -> Iterator[Placed]:
+    """A project into which the real command has brought models from a demo hub."""
     with DemoHub() as hub:
-        (folder / "modelset.toml").write_text(config_for(hub) + _OWN_TABLE)
-        found = Placed(folder, hub, environ)
-        ran = found.modelset("download", *KEYS, "--json")
+        (folder / "modelset.toml").write_text(config_for(hub) + tables)
+        found = Placed(folder, hub, environ_of(folder))
+        ran = found.modelset("download", *keys, "--json")
         assert ran.code == 0, ran.stderr
         assert {row["result"] for row in ran.json["data"]["outcomes"]} == {"downloaded"}
         yield found

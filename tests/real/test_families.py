@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import SHARED, Ran, config_for, run_process
-from tests.real.conftest import EVALUATED, TOKEN, Placed
+from tests.conftest import Ran, run_process
+from tests.real.conftest import EVALUATED, Placed, placing
 from tests.real.test_demo_models import answer, needs
-
-from modelset.demo.hub import DemoHub
 
 KEYS = (
     *("openai-whisper:tiny", "vad:silero-hub", "vosk:small-en", "vosk:vi"),
@@ -33,24 +31,7 @@ RunHere = Callable[..., Ran]
 @pytest.fixture(scope="module")
 def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placed]:
     """A project into which the real command has brought every family."""
-    folder = tmp_path_factory.mktemp("families")
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder / "home"),
-        "PYTHONPATH": str(SHARED),
-        "PYTHONUTF8": "1",
-        "HF_TOKEN": TOKEN,
-        "MODELSET_CONFIG": str(folder / "modelset.toml"),
-        "MODELSET_LOCK": str(folder / "models.lock.json"),
-        "MODELSET_OUT": str(folder / "out"),
-        "MODELSET_MODELS_ROOT": str(folder / "models"),
-        "MODELSET_SITE_PACKAGES": str(folder / "site-packages"),
-    }
-    with DemoHub() as hub:
-        (folder / "modelset.toml").write_text(config_for(hub))
-        found = Placed(folder, hub, environ)
-        ran = found.modelset("download", *KEYS, "--json")
-        assert ran.code == 0, ran.stderr
+    with placing(tmp_path_factory.mktemp("families"), KEYS) as found:
         yield found
 
 
@@ -314,7 +295,7 @@ def test_spacy_loads_other_languages(run_here: RunHere) -> None:
 
 
 def test_every_family_passes_its_trial_or_says_why_not(families: Placed) -> None:
-    ran = families.modelset("test", "--all", "--json")
+    ran = families.modelset("test", "--all", "--json", timeout_s=600)
     assert ran.code == 0, ran.stdout + ran.stderr
     rows: list[dict[str, Any]] = ran.json["data"]["trials"]
     by_result = {row["key"]: (row["result"], row["detail"]) for row in rows}

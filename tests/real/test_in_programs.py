@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import config_for
+from tests.real.conftest import environ_of
 
 from modelset.core.errors import ModelSetError
 from modelset.core.select import Wishes
@@ -28,20 +29,6 @@ import json, sys
 from modelset.model_set import ModelSet
 print(json.dumps([str(ModelSet.open().ensure(key)) for key in sys.argv[1:]]))
 """
-
-
-def environ_of(folder: Path) -> dict[str, str]:
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(folder / "home"),
-        "PYTHONPATH": str(Path(__file__).parents[2] / "shared"),
-        "HF_TOKEN": "hf_demo",
-        "MODELSET_CONFIG": str(folder / "modelset.toml"),
-        "MODELSET_LOCK": str(folder / "models.lock.json"),
-        "MODELSET_OUT": str(folder / "out"),
-        "MODELSET_MODELS_ROOT": str(folder / "models"),
-        "MODELSET_SITE_PACKAGES": str(folder / "site-packages"),
-    }
 
 
 def models_in(folder: Path, more: Mapping[str, str] | None = None) -> ModelSet:

@@ -1,9 +1,13 @@
-"""What every source says of a `ref` that a catalog table states wrongly."""
+"""What sources have in common: problems of a `ref`, and which files of a repository to take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
+
+from modelset.core.errors import ModelSetError
+from modelset.core.types import Artifact, Model
 
 _WORDS = {str: "a text", int: "a whole number", list: "a list of texts", dict: "a table of texts"}
 
@@ -72,3 +76,35 @@ def texts(ref: Mapping[str, object], name: str) -> list[str]:
     """A field that lists texts, empty when it is not there."""
     value = ref.get(name, [])
     return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def matches(name: str, ref: Mapping[str, object], field: str) -> bool:
+    """Whether a file's name fits one of the patterns that a field lists."""
+    return any(fnmatchcase(name, pattern) for pattern in texts(ref, field))
+
+
+def is_wanted(name: str, ref: Mapping[str, object]) -> bool:
+    """Whether a file of a repository is one of those to take."""
+    return "allow" not in ref or matches(name, ref, "allow")
+
+
+def refuse_twins(names: Iterable[str]) -> None:
+    """Raise ValueError for two files of one name."""
+    listed = [*names]
+    if len({*listed}) < len(listed):
+        raise ValueError("a file is listed twice")
+
+
+def require(model: Model, artifacts: Sequence[Artifact], patterns: Iterable[str]) -> None:
+    """Raise ModelSetError `not-found` when nothing is there, or nothing that fits a pattern."""
+    lacking = [
+        pattern
+        for pattern in patterns
+        if not any(fnmatchcase(artifact.name, pattern) for artifact in artifacts)
+    ]
+    if lacking or not artifacts:
+        raise ModelSetError(
+            "not-found",
+            f"{model.key}: {model.ref['repo']} lacks {', '.join(lacking) or 'every wanted file'}",
+            "check `allow`, `required` and `revision` of the model in the catalog",
+        )

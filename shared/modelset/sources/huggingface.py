@@ -9,13 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modelset.core.errors import ModelSetError
 from modelset.core.layout import Layout, Link, PutFile, PutText
-from modelset.core.refs import ref_problems, texts, value_problems
+from modelset.core.refs import (
+    is_wanted,
+    matches,
+    ref_problems,
+    refuse_twins,
+    require,
+    texts,
+    value_problems,
+)
 from modelset.core.types import Artifact, Model, Pin, check_name
 
 if TYPE_CHECKING:  # a check must start fast
@@ -50,14 +57,15 @@ class HuggingFace:
             artifacts = tuple(
                 _artifact(repo, commit, row)
                 for row in rows
-                if row["type"] == "file" and _is_wanted(row["path"], model.ref)
+                if row["type"] == "file" and is_wanted(row["path"], model.ref)
             )
-            _refuse_twins(artifacts, is_flat="root" in model.ref)
+            names = [row.name for row in artifacts]
+            refuse_twins(map(_last, names) if "root" in model.ref else names)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelSetError(
                 "bad-response", f"{model.key}: the Hub's file list of {repo} is odd: {error}"
             ) from error
-        _require(model, artifacts)
+        require(model, artifacts, texts(model.ref, "required"))
         return Pin(model.key, "huggingface", dict(model.ref), commit, artifacts)
 
     def layout(self, pin: Pin) -> Layout:
@@ -69,12 +77,12 @@ class HuggingFace:
         it instead, for libraries that know no cache.
         """
         if "root" in pin.ref:
-            flat = tuple(PutFile(row.name.rpartition("/")[2], row) for row in pin.artifacts)
+            flat = tuple(PutFile(_last(row.name), row) for row in pin.artifacts)
             return Layout(str(pin.ref["root"]), flat, flat[0].path)
         folder = _folder(pin.ref)
         snapshot = f"{folder}/snapshots/{pin.revision}"
         rows = [(artifact, f"blobs/{artifact.hex}") for artifact in pin.artifacts]
-        changing = {row.digest for row in pin.artifacts if _matches(row.name, pin.ref, "mutable")}
+        changing = {row.digest for row in pin.artifacts if matches(row.name, pin.ref, "mutable")}
         files = tuple(
             PutFile(f"{folder}/{blob}", artifact, is_mutable=artifact.digest in changing)
             for artifact, blob in rows
@@ -100,7 +108,7 @@ class HuggingFace:
     def trace(self, ref: Mapping[str, object]) -> tuple[str, str]:
         """Any snapshot of the repository, or the first of the files that lie flat."""
         if "root" in ref:
-            return str(ref["root"]), texts(ref, "allow")[0].rpartition("/")[2]
+            return str(ref["root"]), _last(texts(ref, "allow")[0])
         return "huggingface", _folder(ref) + "/snapshots/*"
 
     def check_access(self, model: Model, web: Web) -> None:
@@ -145,32 +153,8 @@ class HuggingFace:
         return problems
 
 
-def _is_wanted(path: str, ref: Mapping[str, object]) -> bool:
-    return "allow" not in ref or _matches(path, ref, "allow")
-
-
-def _matches(path: str, ref: Mapping[str, object], field: str) -> bool:
-    return any(fnmatchcase(path, pattern) for pattern in texts(ref, field))
-
-
-def _require(model: Model, artifacts: tuple[Artifact, ...]) -> None:
-    lacking = [
-        pattern
-        for pattern in texts(model.ref, "required")
-        if not any(fnmatchcase(artifact.name, pattern) for artifact in artifacts)
-    ]
-    if lacking or not artifacts:
-        raise ModelSetError(
-            "not-found",
-            f"{model.key}: {model.ref['repo']} lacks {', '.join(lacking) or 'every wanted file'}",
-            "check `allow`, `required` and `revision` of the model in the catalog",
-        )
-
-
-def _refuse_twins(artifacts: tuple[Artifact, ...], is_flat: bool) -> None:
-    names = [row.name.rpartition("/")[2] if is_flat else row.name for row in artifacts]
-    if len({*names}) < len(artifacts):
-        raise ValueError("a file is listed twice")
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _artifact(repo: str, commit: str, row: Mapping[str, Any]) -> Artifact:

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modelset.core.errors import ModelSetError
 from modelset.core.layout import Layout, PutFile
-from modelset.core.refs import ref_problems, texts, value_problems
+from modelset.core.refs import (
+    is_wanted,
+    ref_problems,
+    refuse_twins,
+    require,
+    texts,
+    value_problems,
+)
 from modelset.core.types import Artifact, Model, Pin, check_name
 
 if TYPE_CHECKING:  # a check must start fast
@@ -46,15 +52,14 @@ class TorchHub:
             artifacts = tuple(
                 _artifact(repo, commit, row)
                 for row in tree["tree"]
-                if row["type"] == "blob" and _is_wanted(row["path"], model.ref)
+                if row["type"] == "blob" and is_wanted(row["path"], model.ref)
             )
-            if len({row.name for row in artifacts}) < len(artifacts):
-                raise ValueError("a file is listed twice")
+            refuse_twins(row.name for row in artifacts)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelSetError(
                 "bad-response", f"{model.key}: GitHub's file list of {repo} is odd: {error}"
             ) from error
-        _require(model, artifacts)
+        require(model, artifacts, [_MARKER, *texts(model.ref, "required")])
         return Pin(model.key, "torchhub", dict(model.ref), commit, artifacts)
 
     def layout(self, pin: Pin) -> Layout:
@@ -87,10 +92,6 @@ def _folder(ref: Mapping[str, object]) -> str:
     return f"{owner}_{name}_{str(ref['revision']).replace('/', '_')}"
 
 
-def _is_wanted(path: str, ref: Mapping[str, object]) -> bool:
-    return "allow" not in ref or any(fnmatchcase(path, pattern) for pattern in texts(ref, "allow"))
-
-
 def _artifact(repo: str, commit: str, row: Mapping[str, Any]) -> Artifact:
     path = check_name(row["path"])
     if row["mode"] == "120000":
@@ -98,21 +99,6 @@ def _artifact(repo: str, commit: str, row: Mapping[str, Any]) -> Artifact:
     return Artifact(
         path, f"{RAW}/{repo}/{commit}/{quote(path)}", row["size"], f"git-sha1:{row['sha']}"
     )
-
-
-def _require(model: Model, artifacts: tuple[Artifact, ...]) -> None:
-    wanted = [_MARKER, *texts(model.ref, "required")]
-    lacking = [
-        pattern
-        for pattern in wanted
-        if not any(fnmatchcase(artifact.name, pattern) for artifact in artifacts)
-    ]
-    if lacking:
-        raise ModelSetError(
-            "not-found",
-            f"{model.key}: {model.ref['repo']} lacks {', '.join(lacking)}",
-            "check `allow`, `required` and `revision` of the model in the catalog",
-        )
 
 
 SOURCE: Source = TorchHub()
