@@ -83,6 +83,7 @@ BUILT = {
     "piper": (("onnx",), ("voice.onnx.json",)),
     "silero-tts": (("torch",), ()),
     "coqui": (("torch",), ("config.json",)),
+    "pyannote": (("torch",), ("config.yaml", "README.md")),
     "lexicon": ((), ("vader_lexicon.txt",)),
     "spacy-rules": (("spacy",), ()),
 }

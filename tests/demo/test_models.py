@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from modelset.demo.repos import MODELS
+from modelset.store.pickles import dangers
 
 WHEELS = sorted((MODELS / "wheels").glob("*.whl"))
 
@@ -130,11 +131,75 @@ def test_wheels_load(
     assert process.returncode == 0, process.stderr
 
 
-def test_pyannote_files_load() -> None:
+# What the checkpoints name of the library, which this test does without.
+TASKS = "pyannote.audio.core.task"
+NAMED = {f"{TASKS}.{name}" for name in ("Specifications", "Problem", "Resolution")}
+CHECKPOINTS = sorted(MODELS.rglob("pytorch_model.bin"))
+
+
+def test_the_pyannote_checkpoints_are_there() -> None:
+    assert [path.relative_to(MODELS).as_posix() for path in CHECKPOINTS] == [
+        "segmentation-3.0/pytorch_model.bin",
+        "speaker-diarization-community-1/embedding/pytorch_model.bin",
+        "speaker-diarization-community-1/segmentation/pytorch_model.bin",
+        "wespeaker-voxceleb-resnet34-LM/pytorch_model.bin",
+    ]
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
+def test_pyannote_checkpoint(path: Path) -> None:
     torch = pytest.importorskip("torch")
-    numpy = pytest.importorskip("numpy")
-    for path in MODELS.rglob("pytorch_model.bin"):
+    assert dangers(path, path.name) == []
+    assert set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) == NAMED
+    kinds = {name: _Named.called(name) for name in NAMED}
+    with torch.serialization.safe_globals([(kind, name) for name, kind in kinds.items()]):
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        assert {"state_dict", "pyannote.audio"} <= set(checkpoint)
-    with numpy.load(MODELS / "speaker-diarization-community-1/plda/plda.npz") as arrays:
-        assert set(arrays.files) == {"mu", "tr", "psi"}
+    held = checkpoint["pyannote.audio"]
+    problem, resolution, duration, *rest = held["specifications"].given
+    assert duration > 1
+    state = checkpoint["state_dict"]
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    if held["architecture"]["class"] == "PyanNet":
+        assert (problem.given, resolution.given) == ((1,), (1,))
+        assert rest[2:] == [["speaker#1", "speaker#2", "speaker#3"], 2, True]
+        assert state["classifier.weight"].shape[0] == 7  # no one, one of three, two of three
+    else:
+        assert (problem.given, resolution.given) == ((3,), (2,))
+        assert state["resnet.seg_1.weight"].shape == (256, 5120)
+        assert sum(tensor.numel() for tensor in state.values()) > 6_000_000
+    assert path.stat().st_size < 100_000
+
+
+class _Named:
+    """Stands for a class of the library: keeps what it is called with."""
+
+    def __init__(self, *given: Any) -> None:
+        self.given = given
+
+    @classmethod
+    def called(cls, name: str) -> type:
+        module, _, last = name.rpartition(".")
+        return type(last, (cls,), {"__module__": module})
+
+
+def test_pyannote_tables_fit_together() -> None:
+    numpy = pytest.importorskip("numpy")
+    folder = MODELS / "speaker-diarization-community-1" / "plda"
+    shapes = {}
+    for path in sorted(folder.iterdir()):
+        with numpy.load(path) as arrays:
+            shapes |= {name: arrays[name].shape for name in arrays.files}
+            assert all(numpy.isfinite(arrays[name]).all() for name in arrays.files)
+            if path.name == "plda.npz":
+                assert (arrays["psi"] > 0).all()
+                assert numpy.linalg.matrix_rank(arrays["tr"]) == 128
+            else:
+                assert numpy.linalg.matrix_rank(arrays["lda"]) == 128
+    assert shapes == {
+        "mean1": (256,),
+        "mean2": (128,),
+        "lda": (256, 128),
+        "mu": (128,),
+        "tr": (128, 128),
+        "psi": (128,),
+    }

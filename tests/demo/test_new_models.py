@@ -6,6 +6,7 @@ before the library is imported.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from modelset.demo.repos import MODELS
+from modelset.store.pickles import dangers
 
 RunPython = Callable[..., Any]
 Load = Callable[..., str]
@@ -343,8 +345,47 @@ def test_coqui_weights_are_plain(name: str) -> None:
     assert config["audio"]["sample_rate"] == 22050
     kept = torch.load(folder / "model_file.pth", map_location="cpu", weights_only=True)
     assert kept["config"] == config
-    assert kept["model"]
+    assert len(kept["model"]) > 40
     assert all(torch.isfinite(weights).all() for weights in kept["model"].values())
+    assert dangers(folder / "model_file.pth", "model_file.pth") == []
+    assert (folder / "model_file.pth").stat().st_size < 100_000
+
+
+COQUI = """
+import json, math
+try:
+    from TTS.utils.synthesizer import Synthesizer
+except (ImportError, OSError) as error:
+    raise SystemExit(print(json.dumps(f"coqui-tts cannot be imported: {error}")))
+voice, vocoder = sys.argv[1:]
+parts = {"tts_checkpoint": f"{voice}/model_file.pth", "tts_config_path": f"{voice}/config.json"}
+if vocoder:
+    parts["vocoder_checkpoint"] = f"{vocoder}/model_file.pth"
+    parts["vocoder_config"] = f"{vocoder}/config.json"
+speaker = Synthesizer(**parts)
+sound = [float(sample) for sample in speaker.tts("This is a test.")]
+seconds = len(sound) / speaker.output_sample_rate
+print(json.dumps([seconds, all(map(math.isfinite, sound)), max(map(abs, sound))]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("voice", "vocoder"),
+    [("tacotron2-DDC", "hifigan_v2"), ("glow-tts", "multiband-melgan"), ("vits", "")],
+)
+def test_coqui_voices_speak(load: Load, voice: str, vocoder: str) -> None:
+    if importlib.util.find_spec("TTS") is None:
+        pytest.skip("coqui-tts is not installed")
+    coqui = MODELS / "coqui"
+    sound = coqui / f"vocoder_models--en--ljspeech--{vocoder}" if vocoder else ""
+    said = load(COQUI, coqui / f"tts_models--en--ljspeech--{voice}", sound)
+    found = json.loads(said.splitlines()[-1])
+    if isinstance(found, str):
+        pytest.skip(found)
+    seconds, is_finite, loudest = found
+    assert 0.5 < seconds < 3
+    assert is_finite
+    assert 0.01 < loudest <= 1
 
 
 NLTK = """

@@ -1,4 +1,4 @@
-"""Repositories shaped like the diarization models': tiny weights, real file names."""
+"""The diarization repositories: networks of the library's own kinds in very small files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from modelset.demo.making.pyannote_checkpoint import checkpoint
+from modelset.demo.making.pyannote_embedding import EMBEDDING
+from modelset.demo.making.pyannote_segmentation import SEGMENTATION
+
 np: Any = import_module("numpy")
 
 SEED = 20240602
+
+# The sizes of the real tables: numbers of a voice, and numbers that tell voices apart.
+VOICE, TOLD = 256, 128
 
 _PIPELINE = """\
 dependencies:
@@ -28,17 +35,25 @@ pipeline:
 
 params:
   clustering:
-    method: centroid
-    min_cluster_size: 12
-    threshold: 0.7
+{params}
   segmentation:
     min_duration_off: 0.0
 """
 
+_AGGLOMERATIVE = """\
+    method: centroid
+    min_cluster_size: 12
+    threshold: 0.7"""
+
+_VBX = """\
+    threshold: 0.6
+    Fa: 0.07
+    Fb: 0.8"""
+
 _MODEL = """\
 task:
   _target_: pyannote.audio.tasks.{task}
-  duration: 10.0
+  duration: {duration}
 
 model:
   _target_: pyannote.audio.models.{model}
@@ -48,33 +63,27 @@ model:
 
 _README = """# {name}
 
-Demonstration files in the shape of this repository. The weights are random and very small.
+Demonstration files in the shape of this repository, which pyannote.audio loads and runs.
+{words}
 """
+_WORDS = {
+    "segmentation-3.0": "The network is set by hand: one person speaks, where it is loud.",
+    "wespeaker-voxceleb-resnet34-LM": "The weights are views of one short row of chance.",
+}
+_PIPELINE_WORDS = "Its networks have learned nothing: it hears that there is a voice, not whose."
 
 
 def build_pyannote(folder: Path) -> None:
     """Write the four repositories."""
-    segmentation = _state("PyanNet", {"linear.0.weight": (8, 8), "classifier.weight": (7, 8)})
-    embedding = _state("WeSpeakerResNet34", {"resnet.conv1.weight": (4, 1, 3, 3)})
-    _write(
-        folder / "speaker-diarization-3.1",
-        {"config.yaml": _pipeline_31()},
-    )
+    segmentation, embedding = checkpoint(SEGMENTATION), checkpoint(EMBEDDING)
+    _write(folder / "speaker-diarization-3.1", {"config.yaml": _pipeline_31()})
     _write(
         folder / "segmentation-3.0",
-        {
-            "config.yaml": _MODEL.format(task="SpeakerDiarization", model="PyanNet").encode(),
-            "pytorch_model.bin": segmentation,
-        },
+        {"config.yaml": _segmentation_config(), "pytorch_model.bin": segmentation},
     )
     _write(
         folder / "wespeaker-voxceleb-resnet34-LM",
-        {
-            "config.yaml": _MODEL.format(
-                task="SpeakerEmbedding", model="WeSpeakerResNet34"
-            ).encode(),
-            "pytorch_model.bin": embedding,
-        },
+        {"config.yaml": _embedding_config(), "pytorch_model.bin": embedding},
     )
     _write(
         folder / "speaker-diarization-community-1",
@@ -82,14 +91,15 @@ def build_pyannote(folder: Path) -> None:
             "config.yaml": _pipeline_community(),
             "segmentation/pytorch_model.bin": segmentation,
             "embedding/pytorch_model.bin": embedding,
-            "plda/plda.npz": _arrays({"mu": (16,), "tr": (16, 16), "psi": (16,)}),
-            "plda/xvec_transform.npz": _arrays({"mean1": (16,), "mean2": (8,), "lda": (16, 8)}),
+            "plda/plda.npz": _arrays(_plda()),
+            "plda/xvec_transform.npz": _arrays(_transform()),
         },
     )
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    readme = _README.format(name=folder.name).encode()
+    words = _WORDS.get(folder.name, _PIPELINE_WORDS)
+    readme = _README.format(name=folder.name, words=words).encode()
     for name, body in {**files, "README.md": readme}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +113,7 @@ def _pipeline_31() -> bytes:
         embedding="pyannote/wespeaker-voxceleb-resnet34-LM",
         plda="",
         segmentation="pyannote/segmentation-3.0",
+        params=_AGGLOMERATIVE,
     ).encode()
 
 
@@ -113,32 +124,36 @@ def _pipeline_community() -> bytes:
         embedding="$model/embedding",
         plda="    plda: $model/plda\n",
         segmentation="$model/segmentation",
+        params=_VBX,
     ).encode()
 
 
-def _state(architecture: str, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
-    torch = import_module("torch")
-    chance = torch.Generator().manual_seed(SEED)
-    weights: dict[str, Any] = {
-        name: torch.randn(shape, generator=chance) for name, shape in shapes.items()
-    }
-    checkpoint = {
-        "state_dict": weights,
-        "hyper_parameters": {"sample_rate": 16000, "num_channels": 1},
-        "pyannote.audio": {
-            "versions": {"torch": "2.0.0", "pyannote.audio": "3.0.0"},
-            "architecture": {"module": "pyannote.audio.models", "class": architecture},
-        },
-    }
-    # Saved through a buffer: given a path, torch writes the file's name into the archive.
-    buffer = io.BytesIO()
-    torch.save(checkpoint, buffer)
-    return buffer.getvalue()
+def _segmentation_config() -> bytes:
+    task, duration = "SpeakerDiarization", SEGMENTATION.task.duration
+    return _MODEL.format(task=task, model="segmentation.PyanNet", duration=duration).encode()
 
 
-def _arrays(shapes: Mapping[str, tuple[int, ...]]) -> bytes:
-    rng = np.random.default_rng(SEED)
-    arrays = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+def _embedding_config() -> bytes:
+    task, duration = "SpeakerEmbedding", EMBEDDING.task.duration
+    return _MODEL.format(task=task, model="embedding.WeSpeakerResNet34", duration=duration).encode()
+
+
+def _plda() -> Mapping[str, Any]:
+    """How the numbers of voices differ: more in each than in the next, and no two together."""
+    return {"mu": np.zeros(TOLD), "tr": np.eye(TOLD), "psi": np.linspace(2.0, 1.0, TOLD)}
+
+
+def _transform() -> Mapping[str, Any]:
+    """From the numbers of a voice to those that tell it apart: sums and differences by chance."""
+    signs = np.random.default_rng(SEED).choice([-1.0, 1.0], (VOICE, TOLD))
+    return {
+        "mean1": np.zeros(VOICE),
+        "mean2": np.zeros(TOLD),
+        "lda": (signs / np.sqrt(VOICE)).astype("float32"),
+    }
+
+
+def _arrays(arrays: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
