@@ -8,7 +8,16 @@ from dataclasses import replace
 import pytest
 
 from modelset.core.errors import ModelSetError
-from modelset.core.lock import EMPTY, dump_lock, is_current, learned, parse_lock
+from modelset.core.lock import (
+    EMPTY,
+    dump_lock,
+    is_current,
+    is_same,
+    learned,
+    licences_of,
+    parse_lock,
+    pin_before,
+)
 from modelset.core.types import Artifact, Model, Pin, first_use
 
 FILE = Artifact("a.bin", "https://example.org/a.bin", 5, "md5:" + "0" * 32)
@@ -77,6 +86,7 @@ BROKEN = {
     "a digest of a first use": document(files=row(digest=first_use("https://e.org/a"))),
     "a manifest that is a number": document(manifest=5),
     "a manifest that is a list": document(manifest=["x"]),
+    "a licence that is a number": document(licence=5),
 }
 
 
@@ -94,6 +104,140 @@ def test_a_newer_lock_asks_for_a_newer_program() -> None:
     with pytest.raises(ModelSetError, match="schema version 2") as caught:
         parse_lock('{"schema_version": 2, "models": {}}', where="x")
     assert caught.value.failure.hint == "update modelset"
+
+
+# ---- lines ---------------------------------------------------------------------------------
+
+OTHER_FILE = replace(FILE, name="b.bin", url="https://example.org/b.bin")
+
+
+def test_a_file_is_one_line_and_so_is_every_other_field() -> None:
+    text = dump_lock([replace(PIN, artifacts=(FILE, OTHER_FILE), manifest="{\n}")], {"a:b": "MIT"})
+    lines = text.splitlines()
+    rows = [line for line in lines if '"digest"' in line]
+    assert rows[0].startswith(
+        '    {"name": "a.bin", "url": "https://example.org/a.bin", "size": 5,'
+    )
+    assert rows[0].endswith(f'"digest": "{FILE.digest}"}},')
+    assert len(rows) == 2
+    assert '   "licence": "MIT",' in lines
+    assert '   "revision": "r1",' in lines
+    assert json.loads(text)["models"]["a:b"]["files"][1]["name"] == "b.bin"
+
+
+def test_a_changed_file_changes_its_line_and_no_other() -> None:
+    pin = replace(PIN, artifacts=(FILE, OTHER_FILE))
+    changed = replace(pin, artifacts=(FILE, replace(OTHER_FILE, size=6)))
+    pairs = zip(
+        dump_lock([pin, OTHER]).splitlines(), dump_lock([changed, OTHER]).splitlines(), strict=True
+    )
+    assert [old.strip()[:17] for old, new in pairs if old != new] == ['{"name": "b.bin",']
+
+
+def test_the_order_of_a_table_changes_nothing() -> None:
+    turned = replace(PIN, ref=dict(reversed(PIN.ref.items())))
+    assert dump_lock([turned]) == dump_lock([PIN])
+    assert parse_lock(dump_lock([turned]), where="x") == {"a:b": PIN}
+
+
+def test_the_form_that_earlier_versions_wrote_is_read() -> None:
+    entry = {
+        "source": PIN.source,
+        "ref": dict(PIN.ref),
+        "revision": PIN.revision,
+        "files": [{"name": "a.bin", "url": FILE.url, "size": 5, "digest": FILE.digest}],
+    }
+    text = json.dumps({"schema_version": 1, "models": {"a:b": entry}}, indent=1) + "\n"
+    assert parse_lock(text, where="x") == {"a:b": PIN}
+    assert licences_of(text) == {}
+
+
+def test_a_pin_without_files_is_kept_too() -> None:
+    key = replace(PIN, artifacts=(), ref={}, source="api")
+    assert parse_lock(dump_lock([key]), where="x") == {"a:b": key}
+
+
+def test_licences_are_read_as_they_were_written() -> None:
+    text = dump_lock([PIN, OTHER], {"a:b": "CC-BY-4.0 \u201cfree\u201d", "a:a": "", "c:c": "MIT"})
+    assert licences_of(text) == {"a:b": "CC-BY-4.0 \u201cfree\u201d"}
+    assert "licence" not in json.loads(text)["models"]["a:a"]
+
+
+# ---- merges --------------------------------------------------------------------------------
+
+
+def conflict(style: str) -> str:
+    ours, theirs = dump_lock([PIN]), dump_lock([replace(PIN, revision="r9")])
+    base = f"||||||| 1234567\n{dump_lock([])}" if style == "diff3" else ""
+    return f"<<<<<<< HEAD\n{ours}{base}=======\n{theirs}>>>>>>> branch\n"
+
+
+@pytest.mark.parametrize("style", ["merge", "diff3"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_lock_with_the_markers_of_a_merge_is_told_as_such(style: str, end: str) -> None:
+    with pytest.raises(ModelSetError, match="conflict markers of a merge") as caught:
+        parse_lock(conflict(style).replace("\n", end), where="models.lock.json")
+    failure = caught.value.failure
+    assert failure.code == "lock-invalid"
+    assert "git checkout --ours models.lock.json" in failure.hint
+    assert "modelset lock" in failure.hint
+
+
+def test_a_broken_lock_whose_text_only_speaks_of_markers_is_no_merge() -> None:
+    with pytest.raises(ModelSetError, match="cannot be read"):
+        parse_lock('{"a": "<<<<<<< HEAD"', where="x")
+
+
+# ---- pins side by side ---------------------------------------------------------------------
+
+
+def test_pins_are_the_same_by_their_bytes_and_not_by_where_these_come_from() -> None:
+    moved = replace(PIN, artifacts=(replace(FILE, url="https://e.org/a"),), ref={}, source="wheel")
+    assert is_same(PIN, moved)
+    for other in (
+        replace(PIN, revision="r2"),
+        replace(PIN, manifest="{}"),
+        replace(PIN, artifacts=()),
+        replace(PIN, artifacts=(replace(FILE, name="b"),)),
+        replace(PIN, artifacts=(replace(FILE, digest="md5:" + "1" * 32),)),
+    ):
+        assert not is_same(PIN, other)
+
+
+R2, R3 = replace(PIN, revision="r2"), replace(PIN, revision="r3")
+
+
+def test_the_way_back_leads_to_the_newest_that_is_another_one() -> None:
+    assert pin_before(MODEL, PIN, (R2, R3)) == R2
+    assert pin_before(MODEL, R2, (R2, R3)) == R3
+    assert pin_before(MODEL, None, (R2, R3)) == R2
+    assert pin_before(MODEL, PIN, (R2, R3), "r3") == R3
+
+
+def test_the_way_back_passes_pins_of_another_table() -> None:
+    foreign = replace(R2, ref={"url": "https://example.org/b.bin"})
+    assert pin_before(MODEL, PIN, (foreign, R3)) == R3
+    with pytest.raises(ModelSetError, match="another `source` or `ref`"):
+        pin_before(MODEL, PIN, (foreign,))
+    with pytest.raises(ModelSetError, match="never pinned at r2"):
+        pin_before(MODEL, PIN, (foreign,), "r2")
+
+
+@pytest.mark.parametrize(
+    ("history", "revision", "words"),
+    [
+        ((), "", "no other pin"),
+        ((PIN,), "", "no other pin"),
+        ((R2, R3), "r", "may be any of r2, r3"),
+        ((R2, R3), "x", "never pinned at x"),
+        ((R2, R3), "r1", "never pinned at r1"),
+    ],
+)
+def test_there_is_no_other_way_back(history: tuple[Pin, ...], revision: str, words: str) -> None:
+    with pytest.raises(ModelSetError, match=words) as caught:
+        pin_before(MODEL, PIN, history, revision)
+    assert caught.value.failure.code == "usage"
+    assert caught.value.failure.hint
 
 
 def test_a_pin_is_current_while_the_catalog_wants_the_same() -> None:

@@ -7,7 +7,7 @@ from modelset.core.ports import Response
 from modelset.core.types import Artifact
 from modelset.net.failures import error_for, page_or, public
 
-_CHANGED_HINT = "if the new file is the one you want, delete the model from the lock and run again"
+_CHANGED_HINT = "if the new file is the one you want, run `modelset update KEY` for this model"
 
 # What asking again where the redirects began cannot mend.
 _NOT_MENDED = ("rate-limited", "server-error", "stalled", "body-truncated")

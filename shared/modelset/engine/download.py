@@ -59,6 +59,7 @@ class Download:
         if self._terms.locked:
             models = [choice.model for choice in selection.choices]
             refuse_stale(models, lock, self._world.lock_path)
+        self._licences = {one.model.key: one.model.licence for one in selection.choices}
         sweep(self._roots["downloads"])
         self._known = Known(
             lock, read_registry(self._roots["registry"]), bytes_here(self._roots["downloads"])
@@ -149,8 +150,15 @@ class Download:
 
     def _write_lock(self, pins: Mapping[str, Pin]) -> None:
         if not self._terms.dry_run:
-            with turn(self._roots["registry"]):
-                write_lock(self._world.lock_path, read_lock(self._world.lock_path), pins.values())
+            path, registry = self._world.lock_path, self._roots["registry"]
+            with turn(registry):
+                write_lock(
+                    path,
+                    read_lock(path),
+                    pins.values(),
+                    history=registry,
+                    licences={key: self._licences[key] for key in pins},
+                )
 
     def _remember(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
         with turn(self._roots["registry"]):

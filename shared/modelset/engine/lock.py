@@ -1,14 +1,25 @@
 """Reads and writes the lock file, and asks sources what a model is now."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from modelset.core.errors import ModelSetError
-from modelset.core.lock import EMPTY, Lock, dump_lock, is_current, parse_lock
+from modelset.core.lock import (
+    EMPTY,
+    UNKNOWN,
+    Licences,
+    Lock,
+    dump_lock,
+    is_current,
+    is_same,
+    licences_of,
+    parse_lock,
+)
 from modelset.core.types import Model, Pin
 from modelset.engine.guard import RunGuard, Stop
 from modelset.store.files import read_text, write_atomic
+from modelset.store.history import note_replaced
 from modelset.store.turn import Turn
 
 # How often, and for how long each time, to wait for another process that writes.
@@ -22,13 +33,36 @@ def read_lock(path: Path) -> Lock:
     return EMPTY if text is None else parse_lock(text, where=str(path))
 
 
-def write_lock(path: Path, lock: Lock, new: Iterable[Pin]) -> Lock:
-    """Add pins to the lock file, unless it says the same already; returns the whole lock."""
-    pins = dict(lock) | {pin.key: pin for pin in new}
-    text = dump_lock(pins.values())
-    if text != read_text(path):
+def write_lock(
+    path: Path,
+    lock: Lock,
+    new: Iterable[Pin],
+    *,
+    without: Collection[str] = (),
+    history: Path | None = None,
+    licences: Licences = UNKNOWN,
+) -> Lock:
+    """Add pins to the lock file, unless it says the same already; returns the whole lock.
+
+    What they replace, and the keys that it is to be `without`, are noted in the history of the
+    registry's folder. Licences that are not known now stay as the file has them.
+    """
+    added = {pin.key: pin for pin in new}
+    before = read_text(path)
+    known = {**(licences_of(before) if before and lock else {}), **licences}
+    pins = {key: pin for key, pin in {**lock, **added}.items() if key not in without}
+    text = dump_lock(pins.values(), known)
+    if text != before:
+        if history is not None:  # first: what is noted too early does no harm
+            note_replaced(
+                history, [old for key, old in lock.items() if _is_left(old, pins.get(key))]
+            )
         write_atomic(path, text.encode())
     return pins
+
+
+def _is_left(old: Pin, new: Pin | None) -> bool:
+    return new is None or not is_same(old, new)
 
 
 @contextlib.contextmanager
@@ -45,12 +79,17 @@ def turn(folder: Path) -> Iterator[None]:
         own.give_back()
 
 
+def stale_of(models: Iterable[Model], lock: Lock) -> list[Model]:
+    """The models of which the lock does not say what the catalog wants."""
+    return [model for model in models if not is_current(lock.get(model.key), model)]
+
+
 def refuse_stale(models: Iterable[Model], lock: Lock, path: Path) -> None:
     """Raise ModelSetError `lock-stale` when the lock does not say what the catalog wants."""
-    stale = [model.key for model in models if not is_current(lock.get(model.key), model)]
+    stale = [model.key for model in stale_of(models, lock)]
     if stale:
         raise ModelSetError(
             "lock-stale",
             f"{path} does not match the catalog for {', '.join(stale)}",
-            "run `modelset download` without --locked, and commit the lock it writes",
+            "run `modelset lock`, and commit what it writes",
         )

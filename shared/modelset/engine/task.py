@@ -77,9 +77,14 @@ class Known:
     partials: Mapping[str, int]
 
     def remembers(self, seen: Seen, world: World) -> bool:
-        """Whether every file of a model was verified here and is unchanged since."""
-        return seen.layout is not None and is_remembered(
-            self.registry.get(seen.status.model.key), seen.layout, world.inspector.roots
+        """Whether every file of a model was verified here, as this very revision, and is unchanged
+        since: another one may have files of the same names and sizes.
+        """
+        entry = self.registry.get(seen.status.model.key)
+        if seen.pin is None or seen.layout is None or not isinstance(entry, dict):
+            return False
+        return entry.get("version") == seen.pin.revision and is_remembered(
+            entry, seen.layout, world.inspector.roots
         )
 
 
