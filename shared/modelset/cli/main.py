@@ -33,6 +33,7 @@ COMMANDS = {
     "detect": ("detect", (), "models that other programs have put on this machine already"),
     "adopt": ("adopt", (), "take what lacks from other programs' folders, by digest"),
     "migrate": ("migrate", (), "take over what older set-ups left in their places and settings"),
+    "clean": ("clean", (), "what nothing needs any more; removed with --yes"),
     "verify": ("verify", ("validate",), "every digest, and each provider's word on its key"),
     "env": ("env", (), "what to export so that libraries find the models offline"),
     "paths": ("paths", (), "each folder, and where its setting came from"),
