@@ -237,3 +237,9 @@ def test_what_the_hub_does_not_keep_in_xet_comes_over_http(tmp_path: Path) -> No
     assert ran.code == 0, ran.stderr
     assert [row["result"] for row in ran.json["data"]["outcomes"]] == ["downloaded"]
     assert checkout.run("check", "--demo", "--deep", "whisper:tiny", "--quiet").code == 0
+
+
+def test_a_trial_without_a_lock_is_of_the_demo_set(demo: Checkout) -> None:
+    ran = demo.run("test", "vad:silero", "--json")
+    assert "demo set" in ran.stderr
+    assert [row["key"] for row in ran.json["data"]["trials"]] == ["vad:silero"]

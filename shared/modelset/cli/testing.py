@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from modelset.cli.check import settings_of_check
 from modelset.cli.env import exports
-from modelset.cli.options import add_selection, settings_of, wishes_of
+from modelset.cli.options import add_selection, wishes_of
 from modelset.cli.screen import Screen, say, say_error
 from modelset.core.errors import ModelSetError
 from modelset.core.report import envelope
@@ -44,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Try, draw, and return the exit code."""
-    settings = settings_of(options)
+    settings = settings_of_check(options)
     models = ModelSet(settings, stop)
     report = _look(models, options)
     log = _new_log(settings.out / "last_test.log")
