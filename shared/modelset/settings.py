@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelset.core.dotenv import parse_dotenv
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirror, hub_mirror, is_address, parse_mirrors
 from modelset.core.policy import PICKLES, Policy
@@ -111,6 +112,7 @@ def load_settings(
     `flags` holds what the command line said, without the flags that were not given.
     """
     home = project or find_project()
+    environ, places = _with_env_file(flags, environ)
     asked = Lookup(flags, environ)
     config = asked.path("config", ("MODELSET_CONFIG",), home / "modelset.toml")
     text = read_text(config)
@@ -128,7 +130,30 @@ def load_settings(
             "\n".join(asked.problems),
             "see modelset.example.toml for what each setting takes",
         )
-    return settings
+    origins = {name: places.get(origin, origin) for name, origin in settings.origins.items()}
+    return replace(settings, origins=origins)
+
+
+def _with_env_file(
+    flags: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The environment with the file that the user names, and where its variables stand; what the
+    process has already wins.
+    """
+    named = str(flags.get("env_file") or environ.get("MODELSET_ENV_FILE") or "")
+    if not named:
+        return environ, {}
+    path = Path(os.path.abspath(os.path.expanduser(named)))
+    text = read_text(path)
+    found, problems = parse_dotenv(text or "", where=str(path))
+    if text is None:
+        problems = [f"{path} does not exist"]
+    if problems:
+        raise ModelSetError(
+            "config-invalid", "\n".join(problems), "one KEY=VALUE a line, and no value over two"
+        )
+    new = {name: value for name, value in found.items() if not environ.get(name)}
+    return {**environ, **new}, {name: f"{name} in {path.name}" for name in new}
 
 
 def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:

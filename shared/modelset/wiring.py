@@ -22,7 +22,7 @@ from modelset.net.transfer import WireSettings
 from modelset.net.web import HttpWeb
 from modelset.net.wire import CurlWire
 from modelset.net.xet import XetSettings, XetWire, needs_xet
-from modelset.settings import Settings, process_environ
+from modelset.settings import Settings
 from modelset.store.here import Surroundings
 from modelset.store.scratch import scratch
 
@@ -45,7 +45,7 @@ def open_world(
         ),
         throttle,
     )
-    index = PipIndex(own.index_url, own.ca_file or own.ca_folder)
+    index = PipIndex(own.index_url, own.ca_file or own.ca_folder, own.environ)
     here = Surroundings(own.roots, own.environ)
     credentials = _credentials(own, catalog, inspector, here)
 
@@ -85,7 +85,7 @@ def _places(own: Settings, wire: Wire, throttle: RateLimit | None) -> Places:
     downloads = own.roots["downloads"]
     xet = XetWire(
         wire,
-        XetSettings(process_environ(), own.connect_s, own.stall_s, ca_file=own.ca_file),
+        XetSettings(dict(own.environ), own.connect_s, own.stall_s, ca_file=own.ca_file),
         mirrors=own.mirrors,
         scratch=lambda: scratch(downloads),
         throttle=throttle,

@@ -35,6 +35,9 @@ COMMANDS = {
     "migrate": ("migrate", (), "take over what older set-ups left in their places and settings"),
     "clean": ("clean", (), "what nothing needs any more; removed with --yes"),
     "verify": ("verify", ("validate",), "every digest, and each provider's word on its key"),
+    "config": ("config", (), "every setting and where it came from, or one of them changed"),
+    "doctor": ("doctor", (), "what is wrong on this machine, offline, and what mends it"),
+    "completion": ("completion", (), "what a shell runs to complete commands, options and keys"),
     "env": ("env", (), "what to export so that libraries find the models offline"),
     "paths": ("paths", (), "each folder, and where its setting came from"),
 }

@@ -9,6 +9,7 @@ from modelset.core.select import Wishes
 from modelset.settings import Settings, find_project, load_settings, process_environ
 
 _SETTINGS = (
+    "env_file",
     "hf_token",
     "hf_token_file",
     "max_workers",
@@ -48,6 +49,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", "-q", action="store_true", help="only errors")
     group.add_argument("--no-color", action="store_true", help="no colours")
     group.add_argument("--demo", action="store_true", help="the demo set in out/demo, offline")
+    group.add_argument("--env-file", metavar="FILE", help="variables from this file as well")
     group.add_argument("--debug", action="store_true", help="show where an error came from")
 
 
@@ -118,5 +120,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     if not options.demo:
         return load_settings(flags, project=project)
     from modelset.demo.session import demo_environ
+
+    flags.pop("env_file", None)  # nothing of the user's own reaches the demo
 
     return load_settings(flags, demo_environ(project, process_environ()), project)

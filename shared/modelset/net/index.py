@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Guard, Wheel
-from modelset.core.values import dataclass
+from modelset.core.values import dataclass, field
 
 _TICK_S = 0.1
 # `--isolated` still reads the machine-wide configuration; this leaves that aside too. A proxy
@@ -27,13 +27,15 @@ _BARE_PIP = (
 class PipIndex:
     """pip with the user's own configuration; with `url`, that index alone and no configuration.
 
-    `ca_file` is then the PEM bundle to trust, where it is not empty. pip knows indexes, mirrors,
+    `ca_file` is then the PEM bundle to trust, where it is not empty. `environ` is that of pip, this
+    process's own when it is None. pip knows indexes, mirrors,
     credentials and markers, and its `--report` says in JSON what it would install (pip 22.2 or
     later), so that nothing of this is written again here.
     """
 
     url: str = ""
     ca_file: str = ""
+    environ: Mapping[str, str] | None = field(default=None, repr=False)
 
     def find(self, requirement: str, guard: Guard) -> Wheel:
         """The wheel that pip chooses; raises ModelSetError."""
@@ -45,7 +47,7 @@ class PipIndex:
             *(("--cert", self.ca_file) if self.url and self.ca_file else ()),
             *("--", requirement),
         ]
-        output, words = _run(command, self.url, guard)
+        output, words = _run(command, self.url, guard, self.environ)
         if output is None:
             raise _failure(requirement, words)
         try:
@@ -58,13 +60,20 @@ class PipIndex:
             ) from error
 
 
-def _run(command: Sequence[str], told: str, guard: Guard) -> tuple[str | None, str]:
+def _run(
+    command: Sequence[str], told: str, guard: Guard, environ: Mapping[str, str] | None
+) -> tuple[str | None, str]:
     """The standard output of a command that is told something, or None and its words when it
     failed.
     """
     given: str | None = told
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+        env=environ,
     ) as process:
         try:
             while True:

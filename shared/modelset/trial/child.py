@@ -101,7 +101,11 @@ def _judge(subject: Subject, error: BaseException, *, is_imported: bool) -> dict
     # Only packages that we know are named as something to install: a model may ask for any name,
     # and say of one that is here that it is not.
     if isinstance(error, ModuleNotFoundError) and missing in _PACKAGES and not _is_here(missing):
-        words = f"{missing} is not installed: pip install {_PACKAGES[missing]}"
+        own = subject.library
+        if own in _PACKAGES.values() and own == _with_version(own):  # which brings what it needs
+            words = f"{own} is not installed: pip install {own}"
+        else:
+            words = f"{missing} is not installed: pip install {_PACKAGES[missing]}"
         return {"result": "skipped", "detail": words}
     said = one_line("".join(traceback.format_exception_only(error)))
     if not is_imported and isinstance(error, ImportError | OSError):
