@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from modelset.core.dotenv import parse_dotenv
 from modelset.core.errors import ModelSetError
 from modelset.core.proxies import Proxies, Proxy
 from modelset.store.files import read_text
@@ -110,14 +111,22 @@ class Lookup:
             return default
         return number
 
-    def flag(self, name: str, variables: tuple[str, ...], section: str, in_file: str) -> bool:
+    def flag(
+        self,
+        name: str,
+        variables: tuple[str, ...],
+        section: str,
+        in_file: str,
+        *,
+        default: bool = False,
+    ) -> bool:
         """Whether something is wanted; the file calls it `in_file`."""
         value = self.find(in_file, variables, section)
         if name in self.flags:
             self.origins[in_file] = "--" + name.replace("_", "-")
             return bool(self.flags[name])
         words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-        known = words.get(str(value).lower()) if value is not None else False
+        known = words.get(str(value).lower()) if value is not None else default
         if known is None:
             self.problems.append(
                 f"{self.origins[in_file]}: {in_file} = {value!r} should be true or false"
@@ -197,3 +206,25 @@ def token_file(environ: Mapping[str, str]) -> Path:
     """Where `hf auth login` leaves its token; a user without a home folder has none there."""
     cache = environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(cache) / "huggingface" / "token"
+
+
+def with_env_file(
+    flags: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The environment with the file that the user names, and where its variables stand; what the
+    process has already wins.
+    """
+    named = str(flags.get("env_file") or environ.get("MODELSET_ENV_FILE") or "")
+    if not named:
+        return environ, {}
+    path = Path(os.path.abspath(os.path.expanduser(named)))
+    text = read_text(path)
+    found, problems = parse_dotenv(text or "", where=str(path))
+    if text is None:
+        problems = [f"{path} does not exist"]
+    if problems:
+        raise ModelSetError(
+            "config-invalid", "\n".join(problems), "one KEY=VALUE a line, and no value over two"
+        )
+    new = {name: value for name, value in found.items() if not environ.get(name)}
+    return {**environ, **new}, {name: f"{name} in {path.name}" for name in new}

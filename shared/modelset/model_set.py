@@ -89,6 +89,7 @@ class ModelSet:
             recommended_whisper=advice.whisper,
             recommended_why=advice.reason,
             lacking=self._lacking() if by_name else {},
+            besides=self.settings.besides,
         )
 
     def _lacking(self) -> dict[str, str]:

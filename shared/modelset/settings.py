@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelset.core.dotenv import parse_dotenv
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirror, hub_mirror, is_address, parse_mirrors
 from modelset.core.policy import PICKLES, Policy
 from modelset.core.proxies import Proxies
 from modelset.core.rate import Timetable, parse_timetable
 from modelset.core.values import dataclass, field, replace
-from modelset.lookup import Lookup, find_roots, find_token, token_file
+from modelset.lookup import Lookup, find_roots, find_token, token_file, with_env_file
 from modelset.store.documents import Documents
 from modelset.store.files import is_there, read_text
 
@@ -27,6 +26,8 @@ TRANSPORTS = ("auto", "http", "xet")
 # What else modelset.toml may hold: mirrors, and the tables that belong to the catalog.
 _SECTIONS = ("mirrors", "model")
 
+# Whether a bootstrap downloads, or only checks.
+_ON_START = ("MODELSET_DOWNLOAD_ON_START", "DOWNLOAD_MODELS_ON_START", "AUTO_DOWNLOAD_MODELS")
 # The variables that name a proxy for each scheme; of two spellings the lower-case one wins.
 _PROXIES = {
     "http": ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"),
@@ -59,6 +60,8 @@ class Settings:
     proxies: Proxies = field(default_factory=Proxies)
     mirrors: Mapping[str, tuple[Mirror, ...]] = field(default_factory=dict)
     policy: Policy = Policy()
+    on_start: bool = True
+    besides: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     catalog_text: str = ""
     documents: Documents = field(default_factory=Documents, repr=False)
@@ -112,7 +115,7 @@ def load_settings(
     `flags` holds what the command line said, without the flags that were not given.
     """
     home = project or find_project()
-    environ, places = _with_env_file(flags, environ)
+    environ, places = with_env_file(flags, environ)
     asked = Lookup(flags, environ)
     config = asked.path("config", ("MODELSET_CONFIG",), home / "modelset.toml")
     text = read_text(config)
@@ -132,28 +135,6 @@ def load_settings(
         )
     origins = {name: places.get(origin, origin) for name, origin in settings.origins.items()}
     return replace(settings, origins=origins)
-
-
-def _with_env_file(
-    flags: Mapping[str, Any], environ: Mapping[str, str]
-) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The environment with the file that the user names, and where its variables stand; what the
-    process has already wins.
-    """
-    named = str(flags.get("env_file") or environ.get("MODELSET_ENV_FILE") or "")
-    if not named:
-        return environ, {}
-    path = Path(os.path.abspath(os.path.expanduser(named)))
-    text = read_text(path)
-    found, problems = parse_dotenv(text or "", where=str(path))
-    if text is None:
-        problems = [f"{path} does not exist"]
-    if problems:
-        raise ModelSetError(
-            "config-invalid", "\n".join(problems), "one KEY=VALUE a line, and no value over two"
-        )
-    new = {name: value for name, value in found.items() if not environ.get(name)}
-    return {**environ, **new}, {name: f"{name} in {path.name}" for name in new}
 
 
 def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
@@ -189,10 +170,19 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
         proxies=asked.proxies(_PROXIES, ("no_proxy", "NO_PROXY")),
         mirrors=_mirrors(asked, config),
         policy=_policy(asked),
+        on_start=asked.flag("on_start", _ON_START, "download", "on_start", default=True),
+        besides=_besides(asked),
         environ=asked.environ,
         catalog_text=text,
         origins=asked.origins,
     )
+
+
+def _besides(asked: Lookup) -> tuple[str, ...]:
+    """Keys wanted beside the default set: the model of an assistant that prefers Ollama."""
+    name = asked.find("ollama_model", ("OLLAMA_MODEL",), "")
+    provider = asked.find("ai_provider", ("PREFERRED_AI_PROVIDER",), "") or "ollama"
+    return (f"ollama:{name}",) if name and str(provider).lower() == "ollama" else ()
 
 
 def _policy(asked: Lookup) -> Policy:

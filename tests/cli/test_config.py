@@ -25,6 +25,7 @@ GOOD = {
     "download.transport": "http",
     "policy.pickles": "refuse",
     "policy.first_use": "yes",
+    "download.on_start": "false",
 }
 
 

@@ -58,3 +58,23 @@ def test_a_file_that_is_not_there_is_told(run_modelset: RunModelset, tmp_path: P
     ran = run_modelset("paths", "--env-file", str(tmp_path / "none.env"))
     assert ran.code == 2
     assert "does not exist" in ran.stderr
+
+
+def test_the_model_of_an_assistant_that_prefers_ollama_is_wanted(
+    run_modelset: RunModelset, tmp_path: Path
+) -> None:
+    def wanted(**env: str) -> list[str]:
+        rows = run_modelset("check", "--json", env=env).json["data"]["models"]
+        return [row["key"] for row in rows if row["key"].startswith("ollama:")]
+
+    assert wanted() == []
+    assert wanted(OLLAMA_MODEL="gemma2:9b") == ["ollama:gemma2:9b"]
+    assert wanted(OLLAMA_MODEL="qwen3:4b", PREFERRED_AI_PROVIDER="ollama") == ["ollama:qwen3:4b"]
+    assert wanted(OLLAMA_MODEL="gemma2:9b", PREFERRED_AI_PROVIDER="openai") == []
+
+
+def test_a_bootstrap_that_must_not_download_only_checks(run_modelset: RunModelset) -> None:
+    ran = run_modelset("bootstrap", "--json", env={"DOWNLOAD_MODELS_ON_START": "false"})
+    assert ran.code == 4  # nothing is here
+    assert ran.json["command"] == "check"
+    assert run_modelset("bootstrap", env={"DOWNLOAD_MODELS_ON_START": "perhaps"}).code == 2

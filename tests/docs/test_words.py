@@ -130,8 +130,12 @@ def test_the_variable_decides_its_setting(name: str, tmp_path: Path) -> None:
         "MODELSET_DOWNLOAD_TRANSPORT": "xet",
         "MODELSET_POLICY_PICKLES": "refuse",
         "MODELSET_POLICY_FIRST_USE": "true",
+        **dict.fromkeys(
+            ("MODELSET_DOWNLOAD_ON_START", "DOWNLOAD_MODELS_ON_START", "AUTO_DOWNLOAD_MODELS"),
+            "false",
+        ),
     }
-    number = name.endswith(("_WORKERS", "_DOWNLOADS", "_TIMEOUT", "_CONNECTIONS"))
+    number = name.endswith(("_WORKERS", "_CONCURRENT_DOWNLOADS", "_TIMEOUT", "_CONNECTIONS"))
     value = "7" if number else special.get(name, str(file))
 
     settings = load_settings({}, {name: value}, tmp_path)
@@ -145,7 +149,8 @@ def test_of_two_variables_the_first_wins(tmp_path: Path) -> None:
 
     assert len(pairs) >= 5
     for first, second in pairs:
-        value = "7" if "DOWNLOAD" in first else str(tmp_path)
+        value = "7" if "DOWNLOAD" in first and "START" not in first else str(tmp_path)
+        value = "true" if "START" in first else value
         origins = load_settings({}, {first: value, second: value}, tmp_path).origins.values()
         assert first in origins
         assert second not in origins
@@ -163,7 +168,8 @@ def test_of_two_variables_the_first_wins(tmp_path: Path) -> None:
 def test_the_entry_of_the_file_decides_its_setting(entry: str, tmp_path: Path) -> None:
     section, name = re.fullmatch(r"(\[\w+\]) (\w+)", entry).groups()  # type: ignore[union-attr]
     before = load_settings({}, {}, tmp_path)
-    texts = {"limit_rate": "20M", "transport": "http", "pickles": "refuse", "first_use": "true"}
+    texts = {"limit_rate": "20M", "transport": "http", "pickles": "refuse"}
+    texts |= dict.fromkeys(("first_use", "on_start"), "true")
     value = texts.get(name, "7")
     (tmp_path / "modelset.toml").write_text(f'{section}\n{name} = "{value}"\n')
 

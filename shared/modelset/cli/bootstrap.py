@@ -29,6 +29,10 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
         )
         if options.dry_run:
             return plan.run_in(models, options, screen)
+        if not settings.on_start:
+            screen.line(f"  Nothing is downloaded ({settings.origins['on_start']})")
+            report = models.check(wishes_of(options))
+            return check.say_report("check", screen, models, report)
         fetched = download.fetch(options, screen, models)
         download.draw(screen, models, fetched)
         done = envelope("download", fetched.exit_code, report_data(fetched))

@@ -40,14 +40,17 @@ def select(
     recommended_whisper: str,
     recommended_why: str = "",
     lacking: Mapping[str, str] = MappingProxyType({}),
+    besides: Sequence[str] = (),
 ) -> Selection:
     """The models to have, in the catalog's order, and those left out with the reason in words.
 
     `capabilities` holds the words of `needs` that hold on this machine. `recommended_whisper` is
     a name without its family, or empty. `lacking` says of single models what is not here, such as
-    a key. Raises ModelSetError `unknown-model` or `usage`.
+    a key; `besides` are keys that the settings add to the default set. Raises ModelSetError `unknown-model` or `usage`.
     """
     asked, usual = _wanted(catalog, wishes, recommended_whisper, recommended_why)
+    if wishes == Wishes():
+        usual += [Choice(catalog.get(key), "optional", "in the settings") for key in besides]
     heads: dict[str, Choice] = {}
     barred: dict[str, Choice] = {}
     # A missing token does not silence what was asked for: its download says what to do.
