@@ -75,8 +75,11 @@ class Lookup:
         if value is None:
             return default
         said_in_file = self.origins[name] == self._config.name
-        base = os.path.dirname(os.path.abspath(self._config)) if said_in_file else ""
-        return Path(os.path.abspath(os.path.join(base, os.path.expanduser(str(value)))))
+        return Path(self.absolute(str(value)) if said_in_file else _absolute("", str(value)))
+
+    def absolute(self, path: str) -> str:
+        """A path as the settings file means it."""
+        return _absolute(os.path.dirname(os.path.abspath(self._config)), path)
 
     def text(self, name: str, variables: tuple[str, ...], default: str) -> str:
         """A text of the section [download]."""
@@ -148,6 +151,10 @@ class Lookup:
                 found[scheme] = Proxy(whole, self.origins[f"{scheme}_proxy"])
         hosts = str(self.find("no_proxy", without, "") or "")
         return Proxies(found, tuple(hosts.lower().replace(",", " ").split()))
+
+
+def _absolute(base: str, path: str) -> str:
+    return os.path.abspath(os.path.join(base, os.path.expanduser(path)))
 
 
 def find_roots(asked: Lookup, models_root: Path) -> dict[str, Path]:

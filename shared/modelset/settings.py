@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
+from modelset.core.legacy import legacy_sections, legacy_variables
 from modelset.core.mirrors import Mirror, hub_mirror, is_address, parse_mirrors
 from modelset.core.policy import PICKLES, Policy
 from modelset.core.proxies import Proxies
@@ -62,6 +63,7 @@ class Settings:
     policy: Policy = Policy()
     on_start: bool = True
     besides: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     catalog_text: str = ""
     documents: Documents = field(default_factory=Documents, repr=False)
@@ -125,8 +127,10 @@ def load_settings(
     out = Path(environ.get("MODELSET_OUT") or home / "out")
     documents = Documents(out / "toml_cache.json")
     asked.read(_parse(text or "", config, documents), config)
+    older, warnings = legacy_variables(asked.document, asked.absolute)
+    asked.environ = {**older, **environ}
     settings = replace(_settings(asked, home, config, text or ""), documents=documents)
-    asked.refuse_unknown(_SECTIONS)
+    asked.refuse_unknown((*_SECTIONS, *legacy_sections(asked.document)))
     if asked.problems:
         raise ModelSetError(
             "config-invalid",
@@ -134,7 +138,7 @@ def load_settings(
             "see modelset.example.toml for what each setting takes",
         )
     origins = {name: places.get(origin, origin) for name, origin in settings.origins.items()}
-    return replace(settings, origins=origins)
+    return replace(settings, origins=origins, warnings=warnings)
 
 
 def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:

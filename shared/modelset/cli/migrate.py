@@ -17,6 +17,7 @@ from modelset.cli.options import settings_of
 from modelset.cli.screen import Screen, say_error
 from modelset.core.errors import ModelSetError, exit_code_of
 from modelset.core.found import Adoption, Listing
+from modelset.core.legacy import KEYS, OWN_VARIABLES
 from modelset.core.reading import parse_toml
 from modelset.core.report import envelope
 from modelset.core.select import with_locked
@@ -31,16 +32,9 @@ from modelset.store.adopt import plain_text
 from modelset.store.elsewhere import named_place
 from modelset.store.files import saying
 
-# The settings of older set-ups; their values are shown, so no other value ever is.
-_KEYS = ("download_root", "model_paths", "credentials_path", "api_key_env")
+# Only these settings' values are ever shown: those that `KEYS` names.
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _ROOT = "MODELSET_MODELS_ROOT"
-_OWN_VARIABLES = {
-    "whisper": "WHISPER_CACHE_DIR",
-    "vosk": "VOSK_MODEL_PATH",
-    "coqui": "TTS_HOME",
-    "ollama": "OLLAMA_MODELS",
-}
 _LEFT = {
     "here": "a model of this name is here already",
     "unpinned": "not locked: `modelset lock`, then migrate again",
@@ -158,7 +152,7 @@ def advise(path: tuple[str, ...], value: object, variables: frozenset[str]) -> I
             yield _key_advice(setting, text, family, variables)
             continue
         folder = os.path.expanduser(text).rstrip("/") or "/"
-        variable = next((own for word, own in _OWN_VARIABLES.items() if word in setting), _ROOT)
+        variable = next((own for word, own in OWN_VARIABLES.items() if word in setting), _ROOT)
         if name == "credentials_path":
             is_file = folder.endswith(".json")
             variable = "GOOGLE_APPLICATION_CREDENTIALS" if is_file else "MODELSET_CREDENTIALS_ROOT"
@@ -214,7 +208,7 @@ def _texts(value: object) -> list[str]:
 def _in_document(document: object) -> Iterator[tuple[tuple[str, ...], Any]]:
     waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
     for path, value in waiting:  # which grows while it is walked
-        if path and path[-1] in _KEYS:
+        if path and path[-1] in KEYS:
             yield path, value
         elif isinstance(value, dict):
             waiting += [((*path, str(name)), row) for name, row in value.items()]
@@ -226,7 +220,7 @@ def _in_program(tree: ast.AST) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Nothing of the program is run; what is no plain value is passed over."""
     waiting: list[tuple[tuple[str, ...], ast.AST]] = [((), tree)]
     for path, node in waiting:  # which grows while it is walked
-        if path and path[-1] in _KEYS:
+        if path and path[-1] in KEYS:
             try:
                 yield path, ast.literal_eval(node)
             except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

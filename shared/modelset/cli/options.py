@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from modelset.cli.screen import say
 from modelset.core.errors import ModelSetError
 from modelset.core.select import Wishes
 from modelset.settings import Settings, find_project, load_settings, process_environ
@@ -118,7 +119,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
     }
     project = find_project()
     if not options.demo:
-        return load_settings(flags, project=project)
+        settings = load_settings(flags, project=project)
+        for line in settings.warnings:
+            say(f"warning: {settings.config.name}: {line}")
+        return settings
     from modelset.demo.session import demo_environ
 
     flags.pop("env_file", None)  # nothing of the user's own reaches the demo
