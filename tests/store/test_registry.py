@@ -15,9 +15,18 @@ from tests.store.test_place import BODY, CONFIG, LAYOUT, OTHER, WEIGHTS, downloa
 
 from modelset.core.errors import ModelSetError
 from modelset.core.layout import Credential, Layout
-from modelset.core.types import Model, Pin
+from modelset.core.types import Artifact, Model, Pin
 from modelset.store.place import place
-from modelset.store.registry import entry_of, is_remembered, read_registry, remember
+from modelset.store.registry import (
+    entry_of,
+    holds,
+    is_remembered,
+    problem_of,
+    read_registry,
+    remember,
+    write_anew,
+)
+from modelset.store.registry_fields import hash_of, quantization_of, stated_fields
 from modelset.store.roots import Roots
 from modelset.store.wheels import install_wheel
 
@@ -148,7 +157,7 @@ BROKEN = [
     "[]",
     "null",
     '"x"',
-    '{"schema_version": 2, "models": {"a:b": {}}}',
+    '{"schema_version": 3, "models": {"a:b": {}}}',
     "\xff",
     '{"schema_version": 1}',
     '{"schema_version": 1, "models": 5}',
@@ -165,8 +174,10 @@ def test_a_damaged_or_newer_registry_stops_nothing_and_is_made_anew(
     folder.mkdir()
     (folder / "registry.json").write_bytes(text.encode("latin-1"))
     assert read_registry(folder) == {}
+    assert problem_of(folder)
     remember(folder, {"a:b": entry})
     assert read_registry(folder) == {"a:b": entry}
+    assert problem_of(folder) == ""
     validate(folder)
 
 
@@ -244,3 +255,85 @@ def test_a_key_is_remembered_without_a_word_of_it(tmp_path: Path) -> None:
     validate(registry)
     assert "s3cret" not in (registry / "registry.json").read_text()
     assert hashlib.sha256(b"s3cret").hexdigest() not in (registry / "registry.json").read_text()
+
+
+# ---- the fields that people ask for --------------------------------------------------------
+
+
+def pin_of(*names: str, **ref: object) -> Pin:
+    files = tuple(Artifact(name, "https://example.org/f", 1, "md5:" + "0" * 32) for name in names)
+    return Pin("llm:a", "huggingface", ref, "c", files)
+
+
+@pytest.mark.parametrize(
+    ("pin", "said"),
+    [
+        (pin_of("mistral-7b-instruct-v0.2.Q4_K_M.gguf"), "Q4_K_M"),
+        (pin_of("a-iq2_xxs.gguf"), "IQ2_XXS"),
+        (pin_of("a.gguf", repo="mlx-community/whisper-tiny-4bit"), "4bit"),
+        (pin_of("model.bin", repo="acme/whisper-int8_float16"), "int8_float16"),
+        (pin_of("a.Q4_0.gguf", "b.Q8_0.gguf"), "Q4_0, Q8_0"),
+        (pin_of("model.bin", repo="Systran/faster-whisper-base"), None),
+        (pin_of("a.bin", url="https://q4_0.example.org/f16/plain.zip"), None),
+        (pin_of("FAQ4_Kids.txt", "seq2seq.bin"), None),
+    ],
+)
+def test_a_quantization_is_what_a_name_states_and_nothing_else(pin: Pin, said: str | None) -> None:
+    assert quantization_of(Model("llm:a", "llm", "available", "huggingface", {}), pin) == said
+
+
+def test_the_catalog_says_what_a_model_needs(tmp_path: Path, entry: dict[str, Any]) -> None:
+    model = Model(
+        "llm:mistral-7b", "llm", "available", "huggingface", {}, library="llama-cpp", gate="g",
+        needs=("cuda", "hf-token", "vad:silero"), memory="16 GB", speed="slow", note="n",
+    )  # fmt: skip
+    fields = stated_fields(model, pin_of("a.gguf"))
+    assert (fields["id"], fields["format"]) == ("llm:mistral-7b", ["gguf"])
+    assert fields["parameters"] == {"count": "7B", "speed": "slow", "library": "llama-cpp"}
+    assert fields["hardware"] == {"memory": "16 GB", "needs": ["cuda"]}
+    assert fields["metadata"]["needs_models"] == ["vad:silero"]
+    remember(tmp_path / "registry", {model.key: entry | fields})
+    validate(tmp_path / "registry")
+    plain = stated_fields(MODEL, PIN)
+    assert (plain["parameters"], plain["hardware"], plain["quantization"]) == ({}, {}, None)
+
+
+def test_the_hash_is_of_the_bytes_and_not_of_their_places(entry: dict[str, Any]) -> None:
+    lines = "".join(f"{one}\n" for one in sorted((WEIGHTS.hex, CONFIG.hex)))
+    assert entry["hash"] == "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+    moved = [row | {"path": f"/elsewhere/{row['sha256']}"} for row in reversed(entry["files"])]
+    assert hash_of(moved) == entry["hash"]
+    assert hash_of([*moved[:1], moved[1] | {"sha256": "0" * 64}]) != entry["hash"]
+    assert hash_of([]) is None
+
+
+def test_a_registry_of_the_first_version_is_read_and_carried_on(
+    tmp_path: Path, entry: dict[str, Any], roots: Roots
+) -> None:
+    later = ("id", "format", "quantization", "hash", "parameters", "hardware", "metadata")
+    old = {name: value for name, value in entry.items() if name not in later}
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    (folder / "schema.json").write_text("{}")
+    text = json.dumps({"schema_version": 1, "models": {"whisper:tiny": old}})
+    (folder / "registry.json").write_text(text)
+    assert problem_of(folder) == ""
+    assert is_remembered(read_registry(folder)["whisper:tiny"], LAYOUT, roots)
+    remember(folder, {"a:b": entry})
+    validate(folder)
+    carried = read_registry(folder)["whisper:tiny"]
+    assert (carried["id"], carried["hash"]) == ("whisper:tiny", entry["hash"])
+
+
+def test_an_entry_holds_as_long_as_every_byte_is_the_same(
+    tmp_path: Path, entry: dict[str, Any]
+) -> None:
+    assert holds(entry)
+    for odd in ({}, {"files": []}, {"files": [{"path": 5}]}, {"files": None}):
+        assert not holds(odd)
+    path = Path(entry["files"][0]["path"])
+    path.write_bytes(bytes(reversed(path.read_bytes())))
+    assert not holds(entry)
+    write_anew(tmp_path / "registry", {})
+    assert read_registry(tmp_path / "registry") == {}
+    validate(tmp_path / "registry")

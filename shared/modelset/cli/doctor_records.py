@@ -12,7 +12,7 @@ from modelset.model_set import ModelSet
 from modelset.probe import doctor as probe
 from modelset.store.elsewhere import known_places, look, project_folders, user_home
 from modelset.store.files import is_there, read_text
-from modelset.store.registry import SCHEMA_VERSION
+from modelset.store.registry import READABLE, SCHEMA_VERSION
 
 
 def catalog(models: ModelSet, has_time: HasTime) -> Iterator[Finding]:
@@ -44,7 +44,7 @@ def registry(models: ModelSet, has_time: HasTime) -> Iterator[Finding]:
     except (ModelSetError, ValueError, KeyError, TypeError, RecursionError):
         yield Finding("Registry", "warn", f"{path} cannot be read", mend)
         return
-    if version != SCHEMA_VERSION:
+    if version not in READABLE:
         words = f"{path} is of version {version}, this program knows {SCHEMA_VERSION}"
         yield Finding("Registry", "warn", words, mend)
     else:

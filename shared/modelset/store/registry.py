@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from modelset.core.layout import InstallWheel, Layout, PutFile, Unpack
 from modelset.core.types import Model, Pin
 from modelset.store.files import feed, read_text, write_atomic
 from modelset.store.records import record_rows
+from modelset.store.registry_fields import completed, hash_of, stated_fields
 from modelset.store.roots import Roots
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Version 1 lacks what `registry_fields` adds.
+READABLE = (1, SCHEMA_VERSION)
 SCHEMA_NAME = "schema.json"
 _SCHEMA = Path(__file__).with_name("registry.schema.json")
 
@@ -33,9 +36,26 @@ def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
     """The entries by model key; nothing when there is no readable registry."""
     with contextlib.suppress(ModelSetError, *_ODD):
         document = json.loads(read_text(folder / "registry.json") or "{}")
-        if document.get("schema_version") == SCHEMA_VERSION:
-            return dict(document["models"])
+        return _models_of(document)
     return {}
+
+
+def problem_of(folder: Path) -> str:
+    """Why there is a registry that cannot be read, in words; empty when there is none, or one that
+    can.
+    """
+    try:
+        text = read_text(folder / "registry.json")
+        if text is not None:
+            document = json.loads(text)
+            if document["schema_version"] not in READABLE:
+                return f"it is of version {document['schema_version']}"
+            _models_of(document)
+    except ModelSetError as error:
+        return error.failure.message
+    except _ODD as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def remember(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
@@ -50,6 +70,19 @@ def forget(folder: Path, keys: Collection[str]) -> None:
     models = read_registry(folder)
     if any(key in models for key in keys):
         _write(folder, {key: entry for key, entry in models.items() if key not in keys})
+
+
+def write_anew(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make these the only entries, whatever was there; raises ModelSetError."""
+    _write(folder, entries)
+
+
+def holds(entry: Mapping[str, Any], pause: Callable[[], None] = lambda: None) -> bool:
+    """Whether every file of an entry still has the sum it was remembered by; each is read."""
+    with contextlib.suppress(OSError, *_ODD):
+        rows = entry["files"]
+        return bool(rows) and all(_has_sum(row, pause) for row in rows)
+    return False
 
 
 def entry_of(
@@ -72,12 +105,14 @@ def entry_of(
     ]
     unique = list({row["path"]: row for row in rows}.values())
     return {
+        **stated_fields(model, pin),
         "name": model.name,
         "type": model.category,
         "source": pin.source,
         "version": pin.revision,
         "path": os.fspath(roots[layout.root] / layout.folder),
         "size": sum(row["size"] for row in unique),
+        "hash": hash_of(unique),
         "licence": model.licence,
         "library": model.library,
         "date_added": date_added,
@@ -92,18 +127,41 @@ def is_remembered(entry: Mapping[str, Any] | None, layout: Layout, roots: Roots)
     with contextlib.suppress(*_ODD):
         rows = {row["path"]: row for row in entry["files"]}
         return all(
-            path in rows and _is_unchanged(rows[path], path) for path, _, _ in _files(layout, roots)
+            path in rows and is_unchanged(rows[path], path) for path, _, _ in _files(layout, roots)
         )
     return False
 
 
 def _write(folder: Path, models: Mapping[str, Mapping[str, Any]]) -> None:
     # A line a model: indented all through, it takes six times as long to write.
-    rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(row)}" for key, row in models.items())
+    rows = ",\n".join(
+        f"{json.dumps(key)}: {json.dumps(_completed(key, row))}" for key, row in models.items()
+    )
     text = f'{{"schema_version": {SCHEMA_VERSION}, "models": {{\n{rows}\n}}}}\n'
-    if not (folder / SCHEMA_NAME).exists():
-        write_atomic(folder / SCHEMA_NAME, _SCHEMA.read_bytes())
+    schema = _SCHEMA.read_bytes()
+    if _bytes_of(folder / SCHEMA_NAME) != schema:
+        write_atomic(folder / SCHEMA_NAME, schema)
     write_atomic(folder / "registry.json", text.encode())
+
+
+def _models_of(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The entries of a document; raises what an odd one leads to."""
+    return dict(document["models"]) if document.get("schema_version") in READABLE else {}
+
+
+def _completed(key: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(entry, dict) and "hash" in entry:
+        return entry
+    with contextlib.suppress(*_ODD):
+        return completed(key, entry)
+    return entry  # of no form that anybody knows: it is not believed, but it is not ours to drop
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _files(layout: Layout, roots: Roots) -> Iterator[tuple[str, str, str]]:
@@ -133,13 +191,23 @@ def _recorded(folder: str, record: str, mutable: tuple[str, ...]) -> Iterator[tu
 def _file_row(path: str, sha256: str) -> dict[str, Any]:
     stat = os.stat(path)
     if not sha256:
-        hasher = hashlib.sha256()
-        feed(path, hasher.update)
-        sha256 = hasher.hexdigest()
+        sha256 = _sum_of(path)
     return {"path": path, "size": stat.st_size, "sha256": sha256, "mtime_ns": stat.st_mtime_ns}
 
 
-def _is_unchanged(row: Mapping[str, Any], path: str) -> bool:
+def _sum_of(path: str, pause: Callable[[], None] = lambda: None) -> str:
+    hasher = hashlib.sha256()
+    feed(path, hasher.update, pause=pause)
+    return hasher.hexdigest()
+
+
+def _has_sum(row: Mapping[str, Any], pause: Callable[[], None]) -> bool:
+    size = os.stat(row["path"]).st_size
+    return bool(size == row["size"] and _sum_of(row["path"], pause) == row["sha256"])
+
+
+def is_unchanged(row: Mapping[str, Any], path: str) -> bool:
+    """Whether a file has the size and the time that a row says."""
     try:
         stat = os.stat(path)
     except OSError:
