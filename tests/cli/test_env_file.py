@@ -17,7 +17,8 @@ def told(run_modelset: RunModelset, *arguments: str, **env: str) -> dict[str, st
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "own.env"
-    path.write_text(f'# a comment\nexport VOSK_MODEL_PATH="{tmp_path}/voices"\nHF_TOKEN=hf_s3cret\n')
+    lines = ["# a comment", f'export VOSK_MODEL_PATH="{tmp_path}/voices"', "HF_TOKEN=hf_s3cret"]
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 

@@ -37,7 +37,7 @@ COMMANDS = {
     "registry": ("registry", (), "what was put on this machine; --rebuild when that is lost"),
     "state": ("state", (), "settings, lock, registry and history as one file, out and in"),
     "report": ("report", (), "one page to look at: sizes, changes, speeds, the machine"),
-    "verify": ("verify", ("validate",), "every digest, and each provider's word on its key"),
+    "verify": ("verify", ("validate",), "every digest, and what mends a bad one"),
     "config": ("config", (), "every setting and where it came from, or one of them changed"),
     "doctor": ("doctor", (), "what is wrong on this machine, offline, and what mends it"),
     "completion": ("completion", (), "what a shell runs to complete commands, options and keys"),

@@ -1,20 +1,217 @@
 """modelset verify: every digest, offline; and each provider's own word on its key."""
 
 import argparse
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from modelset.cli.check import say_report, settings_of_check
-from modelset.cli.options import add_selection, wishes_of
-from modelset.cli.screen import Screen
+from modelset.cli.check import draw, settings_of_check
+from modelset.cli.download import session
+from modelset.cli.options import add_selection, settings_of, wishes_of
+from modelset.cli.progress import Lines, Silence, make_progress
+from modelset.cli.screen import Screen, can_show, say_error
+from modelset.core.events import Emit, Event, Moved, Started
+from modelset.core.report import check_exit_code, envelope, report_data
+from modelset.core.select import Wishes
+from modelset.core.types import Choice, Outcome, Report
+from modelset.core.values import asdict, replace
+from modelset.core.vouch import Foreign
+from modelset.core.words import size_text
+from modelset.engine.check import Inspector
+from modelset.engine.foreign import verify_foreign
 from modelset.engine.guard import Stop
+from modelset.engine.lock import read_lock
+from modelset.engine.task import Terms
+from modelset.engine.verify import Manner, Verified, remove_lists
 from modelset.model_set import ModelSet
+from modelset.sources import SOURCES
+from modelset.store.files import is_there, write_json
+
+# So many files of a kind are shown; the document has them all.
+_MOST_SHOWN = 20
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     add_selection(parser)
+    group = parser.add_argument_group("how")
+    group.add_argument(
+        "--fast", action="store_true", help="believe what has not changed since it was verified"
+    )
+    group.add_argument("--repair", action="store_true", help="fetch the broken files again")
+    group.add_argument(
+        "--foreign", action="store_true", help="also what other programs put into these folders"
+    )
 
 
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Verify, draw, and return the exit code."""
-    models = ModelSet(settings_of_check(options), stop)
-    return say_report("verify", screen, models, models.verify(wishes_of(options)))
+    gc.disable()  # what a look at every file makes, it needs until it ends
+    if not options.repair:
+        # Without a lock a check shows the demo set; what others put here needs no lock.
+        settings = settings_of(options) if options.foreign else settings_of_check(options)
+        return _run_in(ModelSet(settings, stop), options, screen)
+    with session(options) as settings:
+        return _run_in(ModelSet(settings, stop), options, screen)
+
+
+def _run_in(models: ModelSet, options: argparse.Namespace, screen: Screen) -> int:
+    wishes = wishes_of(options)
+    with _showing(options) as emit:
+        found = models.verified(wishes, fast=options.fast, emit=emit)
+    foreign: list[Foreign] = []
+    if options.foreign or not is_there(models.settings.lock):
+        with _showing(options) as emit:
+            foreign = _foreign(models, emit)
+    report: Report = found.report
+    outcomes: tuple[Outcome, ...] = ()
+    if options.repair and found.broken:
+        report, outcomes = _repair(models, options, found)
+    corrupt = [row for row in foreign if row.word == "corrupt"]
+    code = report.exit_code or (8 if corrupt else 0)
+    report = replace(report, exit_code=code, outcomes=outcomes)
+    draw(screen, models, report)
+    _draw_files(screen, found, outcomes)
+    _draw_foreign(screen, foreign)
+    data = report_data(report) | {
+        "bytes_read": found.bytes_read,
+        "files": [asdict(row) for row in found.files],
+        "foreign": [asdict(row) for row in foreign],
+    }
+    document = envelope("verify", code, data)
+    screen.document(document)
+    write_json(models.settings.out / "last_check.json", document)
+    return code
+
+
+def _foreign(models: ModelSet, emit: Emit) -> list[Foreign]:
+    """What lies in our folders and belongs to no pin of the lock."""
+    own, catalog = models.settings, models.catalog.models
+    lock = read_lock(own.lock)
+    choices = tuple(Choice(catalog[key], "available", "") for key in lock if key in catalog)
+    seen = Inspector(SOURCES, own.roots, own.environ).look(choices, lock)
+    manner = Manner(models.profile.cores_logical, models.stop, emit)
+    return verify_foreign(seen, own.roots, catalog.values(), manner)
+
+
+def _repair(
+    models: ModelSet, options: argparse.Namespace, found: Verified
+) -> tuple[Report, tuple[Outcome, ...]]:
+    """Fetch what is broken, exactly as it is pinned, and verify those models again."""
+    own = models.settings
+    remove_lists(found.lists)
+    terms = Terms(own.max_workers, own.connections, own.timeout_s, frozen=True)
+    wishes = Wishes(keys=found.broken)
+    progress = make_progress(quiet=options.quiet)
+    try:
+        outcomes = models.download(wishes, terms, progress).outcomes
+    finally:
+        progress.close()
+    with _showing(options) as emit:
+        after = {
+            row.model.key: row
+            for row in models.verified(wishes, fast=False, emit=emit).report.statuses
+        }
+    statuses = tuple(
+        replace(after[row.model.key], tier=row.tier) if row.model.key in found.broken else row
+        for row in found.report.statuses
+    )
+    unasked = found.report.exit_code if found.report.exit_code in (5, 12) else 0
+    code = check_exit_code(statuses, strict=False) or unasked
+    failed = next((row.failure for row in outcomes if row.failure is not None), None)
+    if failed is not None:
+        say_error(failed.message, failed.hint)
+    return replace(found.report, statuses=statuses, exit_code=code), outcomes
+
+
+def _draw_files(screen: Screen, found: Verified, outcomes: Sequence[Outcome]) -> None:
+    """Each bad file: what it should be, what it is, and what mends it."""
+    screen.line(f"  Read and hashed: {size_text(found.bytes_read)}")
+    if found.files:
+        screen.line()
+        screen.line("  Damaged files:")
+    for row in found.files[:_MOST_SHOWN]:
+        screen.row("bad", row.path)
+        screen.line(f"      expected {row.expected}")
+        screen.line(f"      actual   {row.actual}")
+        if not outcomes:
+            screen.line(f"      mend     {row.mend}")
+    _draw_rest(screen, len(found.files))
+    for outcome in outcomes:
+        if outcome.failure is None:
+            moved = size_text(outcome.bytes_moved)
+            screen.row("ok", outcome.model.key, f"mended, {moved} fetched")
+        else:
+            screen.row("bad", outcome.model.key, outcome.failure.message)
+
+
+def _draw_foreign(screen: Screen, foreign: Sequence[Foreign]) -> None:
+    """What no pin names: how much of it is right, each file that is not, and what nobody knows."""
+    if not foreign:
+        return
+    by_word: dict[str, list[Foreign]] = {"ok": [], "corrupt": [], "unknown": []}
+    for row in foreign:
+        by_word[row.word].append(row)
+    screen.line()
+    screen.line("  Files of other programs, which no pin names:")
+    for word, rows in by_word.items():
+        size = size_text(sum(row.size for row in rows))
+        screen.line(f"    {word}: {len(rows)} ({size})")
+    for row in by_word["corrupt"][:_MOST_SHOWN]:
+        screen.row("bad", row.path)
+        screen.line(f"      expected {row.promise}")
+        screen.line(f"      actual   {row.actual}")
+        screen.line("      mend     remove it, and let its own program fetch it again")
+    _draw_rest(screen, len(by_word["corrupt"]))
+    for row in by_word["unknown"][:_MOST_SHOWN]:
+        screen.row("none", row.path, "unknown: nothing vouches for it")
+    _draw_rest(screen, len(by_word["unknown"]))
+
+
+def _draw_rest(screen: Screen, count: int) -> None:
+    if count > _MOST_SHOWN:
+        screen.line(f"    and {count - _MOST_SHOWN} more; --json names them all")
+
+
+@contextmanager
+def _showing(options: argparse.Namespace) -> Iterator[Emit]:
+    """One progress over all bytes: a bar on a terminal, lines otherwise."""
+    shown: Silence | Lines | _Bar = Silence()
+    if not options.quiet:
+        shown = _Bar() if sys.stderr.isatty() else Lines()
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class _Bar:
+    """The one bar of a verification."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Started):
+            from tqdm import tqdm  # here, because most runs of a program draw nothing
+
+            self._bar = tqdm(
+                desc=f"  {event.key}",
+                total=event.bytes_total,
+                unit="B",
+                unit_scale=True,
+                leave=False,
+                dynamic_ncols=True,
+                ascii=not can_show(sys.stderr, "█"),
+                file=sys.stderr,
+            )
+        elif isinstance(event, Moved) and self._bar is not None:
+            self._bar.update(event.delta)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()

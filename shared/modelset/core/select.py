@@ -46,7 +46,8 @@ def select(
 
     `capabilities` holds the words of `needs` that hold on this machine. `recommended_whisper` is
     a name without its family, or empty. `lacking` says of single models what is not here, such as
-    a key; `besides` are keys that the settings add to the default set. Raises ModelSetError `unknown-model` or `usage`.
+    a key; `besides` are keys that the settings add to the default set. Raises ModelSetError
+    `unknown-model` or `usage`.
     """
     asked, usual = _wanted(catalog, wishes, recommended_whisper, recommended_why)
     if wishes == Wishes():

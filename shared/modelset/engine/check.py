@@ -12,7 +12,8 @@ from modelset.core.layout import Layout
 from modelset.core.lock import Lock, is_current
 from modelset.core.types import Choice, Pin, Status
 from modelset.core.values import dataclass, field
-from modelset.store.inspect import Findings, Inode, Installed, inspect, trace
+from modelset.store.findings import Findings, Inode, Reading
+from modelset.store.inspect import Installed, inspect, trace
 from modelset.store.journal import bytes_here
 from modelset.store.roots import Roots
 
@@ -47,11 +48,20 @@ class Inspector:
         *,
         deep: bool = False,
         pause: Callable[[], None] = lambda: None,
+        reading: Reading | None = None,
     ) -> list[Seen]:
-        """One status a choice; with `deep`, every file is read and hashed."""
+        """One status a choice; with `deep`, every file is read and hashed, as `reading` does it."""
         partials, installed = bytes_here(self.roots["downloads"]), Installed()
         return [
-            self.look_at(choice, pin, partials, deep=deep, pause=pause, installed=installed)
+            self.look_at(
+                choice,
+                pin,
+                partials,
+                deep=deep,
+                pause=pause,
+                installed=installed,
+                reading=reading,
+            )
             if (pin := lock.get(choice.model.key)) is not None and is_current(pin, choice.model)
             else Seen(self._unpinned(choice))
             for choice in choices
@@ -66,6 +76,7 @@ class Inspector:
         deep: bool = False,
         pause: Callable[[], None] = lambda: None,
         installed: Installed | None = None,
+        reading: Reading | None = None,
     ) -> Seen:
         """The status of one pinned model; `partials` maps digests to bytes that wait."""
         layout = self.sources[pin.source].layout(pin)
@@ -76,6 +87,7 @@ class Inspector:
             pause=pause,
             installed=installed,
             variables=self.variables,
+            reading=reading,
         )
         waiting = sum(partials.get(digest, 0) for digest in found.lacking)
         presence = found.presence()

@@ -4,18 +4,27 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from modelset.core.layout import Credential, InstallWheel, Layout, Link, PutFile, PutText, Unpack
-from modelset.core.types import Artifact, Presence
-from modelset.core.values import dataclass, field
+from modelset.core.types import Artifact
 from modelset.core.versions import fits
-from modelset.store.files import feed, hasher_for
-from modelset.store.records import record_digest, record_rows
+from modelset.store.findings import Findings, Inode, Reading, read_digest
+from modelset.store.records import Recorded, record_rows, recorded
 from modelset.store.roots import Roots
 
-Inode = tuple[int, int]
+__all__ = [
+    "Findings",
+    "Inode",
+    "Installed",
+    "digest_of",
+    "inspect",
+    "normal",
+    "record_rows",
+    "trace",
+]
 
 
 class Installed:
@@ -35,29 +44,6 @@ class Installed:
         return known.get(normal(name), [])
 
 
-@dataclass(slots=True)
-class Findings:
-    """What an inspection saw of one layout; sizes in bytes, each inode once."""
-
-    bytes_have: int = 0
-    inodes: dict[Inode, int] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    corrupt: list[str] = field(default_factory=list)
-    lacking: set[str] = field(default_factory=set)  # digests that have to come again
-    found: int = 0
-    unfit: str = ""  # why a whole model cannot be loaded here
-    deep: bool = False
-    pause: Callable[[], None] = lambda: None
-
-    def presence(self) -> Presence:
-        """The verdict over all files."""
-        if self.corrupt:
-            return "corrupt"
-        if self.missing:
-            return "partial" if self.found else "missing"
-        return "present"
-
-
 def inspect(
     layout: Layout,
     roots: Roots,
@@ -66,14 +52,17 @@ def inspect(
     pause: Callable[[], None] = lambda: None,
     installed: Installed | None = None,
     variables: Mapping[str, str] = MappingProxyType({}),
+    reading: Reading | None = None,
 ) -> Findings:
     """Compare a layout with the disk; opens no socket and imports no library of a model.
 
-    With `deep`, every file is read and hashed; `pause` is called in between and may raise. Many
-    looks at one moment share `installed`, so that a folder of packages is listed once. Keys may
-    be in `variables`, those of the environment.
+    With `deep`, every file is read and hashed, or looked up in `reading`; `pause` is called in
+    between and may raise. Many looks at one moment share `installed`, so that a folder of packages
+    is listed once. Keys may be in `variables`, those of the environment.
     """
-    found = Findings(deep=deep, pause=pause)
+    found = Findings(pause=pause)
+    if deep:
+        found.reading = reading or Reading(partial(read_digest, pause=pause))
     root = os.fspath(roots[layout.root])
     shown: set[str] = set()  # digests of files that a link has led to: no second look
     for placement in reversed(layout.placements):
@@ -105,12 +94,7 @@ def inspect(
 
 def digest_of(path: str, artifact: Artifact, *, pause: Callable[[], None] = lambda: None) -> str:
     """The digest of a file by the artifact's algorithm, in hex; an unreadable one gives words."""
-    hasher = hasher_for(artifact)
-    try:
-        feed(path, hasher.update, pause=pause)
-    except OSError as error:
-        return f"unreadable ({error.strerror})"
-    return hasher.hexdigest()
+    return read_digest(path, artifact.digest.partition(":")[0], pause=pause)
 
 
 def _file(found: Findings, path: str, placement: PutFile | Link) -> bool:
@@ -119,22 +103,22 @@ def _file(found: Findings, path: str, placement: PutFile | Link) -> bool:
     try:
         stat = os.stat(path)
     except OSError:
-        found.missing.append(path)
+        found.lack(path, artifact.digest)
         return False
     found.inodes[stat.st_dev, stat.st_ino] = stat.st_size
     if placement.is_mutable:
         found.found += 1
         return True
+    algorithm = artifact.digest.partition(":")[0] if artifact.is_exact else "sha256"
     if stat.st_size != artifact.size:
-        return _wrong(found, path, artifact, f"{stat.st_size} bytes, expected {artifact.size}")
-    if found.deep and (actual := digest_of(path, artifact, pause=found.pause)) != artifact.hex:
-        return _wrong(found, path, artifact, f"{actual}, expected {artifact.hex}")
-    found.found += 1
-    return True
-
-
-def _wrong(found: Findings, path: str, artifact: Artifact, words: str) -> bool:
-    found.corrupt.append(f"{path}: {words}")
+        words = f"{stat.st_size} bytes", f"{artifact.size} bytes"
+        found.spoil(path, f"{words[1]}, {artifact.digest}", words[0], ", expected ".join(words))
+    elif actual := found.differs(path, algorithm, artifact.hex):
+        said = actual if " " in actual else f"{algorithm}:{actual}"
+        found.spoil(path, artifact.digest, said, f"{actual}, expected {artifact.hex}")
+    else:
+        found.found += 1
+        return True
     found.lacking.add(artifact.digest)
     return False
 
@@ -145,7 +129,8 @@ def _guarded(found: Findings, root: str, layout: Layout) -> None:
         if isinstance(placement, PutFile) and os.name == "posix":
             path = f"{root}/{placement.path}"
             if os.stat(path).st_mode & 0o022:
-                found.missing.append(f"{path} (others may change it, so the library refuses it)")
+                words = " (others may change it, so the library refuses it)"
+                found.lack(path, "a file that only its owner may change", words, words.strip(" ()"))
 
 
 def _text(found: Findings, path: str, text: str) -> None:
@@ -155,14 +140,14 @@ def _text(found: Findings, path: str, text: str) -> None:
     except (OSError, UnicodeDecodeError):
         actual = None
     if actual != text:
-        found.missing.append(path)
+        found.lack(path, f"the text {text[:80]!r}", actual="another text, or none")
 
 
 def _wheel(found: Findings, root: str, wheel: InstallWheel, installed: Installed) -> None:
     info = f"{wheel.name}-{wheel.version}.dist-info"
     for name in installed.versions(root, wheel.name):
         if name != info:
-            found.missing.append(f"{root}/{info} (instead of {name})")
+            found.lack(f"{root}/{info}", wheel.version, f" (instead of {name})", name)
     _recorded(found, root, f"{info}/RECORD", wheel.artifact)
     if not found.missing:
         found.unfit = _unfit(root, wheel, installed)
@@ -190,26 +175,41 @@ def _recorded(
     mutable: tuple[str, ...] = (),
 ) -> None:
     """The files that a list below a folder names; only the presence of `mutable` ones counts."""
-    rows = list(record_rows(f"{folder}/{record}"))
+    place = f"{folder}/{record}"
+    rows = list(record_rows(place))
     if not rows:
-        found.missing.append(f"{folder}/{record}")
+        found.lack(place, f"the list of the files of {artifact.name}", actual="missing or empty")
+    known = found.reading.records.get(place, "") if found.reading is not None else ""
+    if rows and known and (actual := found.differs(place, "sha256", known)):
+        found.spoil(place, f"sha256:{known}", f"sha256:{actual}", "not what was verified here")
+        rows = []  # they name anything
     for row in rows:
         path = f"{folder}/{row.path}"
         try:
             stat = os.stat(path)
         except OSError:
-            found.missing.append(path)
+            found.lack(path, row.digest)
             continue
         found.inodes[(stat.st_dev, stat.st_ino)] = stat.st_size
         found.pause()
         if any(fnmatchcase(row.path, pattern) for pattern in mutable):
             found.found += 1
-        elif stat.st_size != row.size or (found.deep and record_digest(path) != row.digest):
-            found.corrupt.append(f"{path}: not what {record} lists")
+        elif actual := _unlike(found, path, row, stat.st_size):
+            expected = f"{row.size} bytes, {row.digest}"
+            found.spoil(path, expected, actual, f"not what {record} lists")
         else:
             found.found += 1
     if found.missing or found.corrupt:
         found.lacking.add(artifact.digest)
+
+
+def _unlike(found: Findings, path: str, row: Recorded, size: int) -> str:
+    """What is there instead of a file that a list names; empty when it is that file."""
+    if size != row.size:
+        return f"{size} bytes"
+    actual = found.reading.digest(path, "sha256") if found.reading is not None else None
+    said = None if actual is None else recorded(actual)
+    return "" if said in (None, row.digest) else str(said)
 
 
 def _credential(
@@ -221,7 +221,8 @@ def _credential(
     if (told and not credential.is_file) or _has_words(place):
         found.found += 1
     else:
-        found.missing.append(f"{place}, or {credential.variable} in the environment")
+        words = f", or {credential.variable} in the environment"
+        found.lack(place, "a key", words)
 
 
 def _has_words(path: str) -> bool:

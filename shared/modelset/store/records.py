@@ -1,5 +1,7 @@
 """Lists of files with their digests, in the form of a wheel's RECORD."""
 
+import contextlib
+import os
 from collections.abc import Iterator
 
 from modelset.core.values import dataclass
@@ -31,7 +33,6 @@ def record_rows(path: str) -> Iterator[Recorded]:
 
 def record_digest(path: str) -> str:
     """A file's sha256 as a RECORD writes it."""
-    import base64
     import hashlib
 
     hasher = hashlib.sha256()
@@ -39,4 +40,19 @@ def record_digest(path: str) -> str:
         feed(path, hasher.update)
     except OSError:
         return ""
-    return "sha256=" + base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=")
+    return recorded(hasher.hexdigest())
+
+
+def recorded(digest: str) -> str:
+    """A sha256 in hex as a RECORD writes it; other words stay what they are."""
+    import base64
+
+    if " " in digest:
+        return digest
+    return "sha256=" + base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")
+
+
+def remove_record(path: str) -> None:
+    """Take away a list that is damaged, so that its model no longer counts as whole."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
