@@ -59,7 +59,9 @@ def bash(project: Project, tmp_path: Path) -> Bash:
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "modelset"
-    program.write_text(f"#!{sys.executable}\n{PROGRAM}")
+    (folder / "program.py").write_text(PROGRAM)
+    words = shlex.join([sys.executable, str(folder / "program.py")])
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')  # a first line takes no path with spaces
     program.chmod(0o755)
     ran = run_own(project, "completion", "bash")
     assert ran.code == 0, ran.stderr
