@@ -18,7 +18,7 @@ from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact
 from modelset.store.claim import claim, sweep
 from modelset.store.journal import bytes_here
-from modelset.store.partial import FLUSH_BYTES, Partial
+from modelset.store.partial import FLUSH_BYTES, Partial, aside, tidy
 
 BODY = b"0123456789" * 100
 DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
@@ -353,3 +353,23 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelSetError) as caught:
         claim(tmp_path / "file" / "downloads", ARTIFACT)
     assert caught.value.failure.code == "store-not-writable"
+
+
+def test_wrong_bytes_are_set_aside_though_the_end_of_another_file_removes_the_empty_folder(
+    tmp_path: Path,
+) -> None:
+    part = tmp_path / "sha256-abc.part"
+    part.write_bytes(b"wrong")
+    tries = []
+
+    def put(place: Path) -> None:
+        tries.append(place)
+        if len(tries) == 1:
+            tidy(
+                tmp_path, "sha256-of-another"
+            )  # which finds nothing of its own, and an empty folder
+        part.rename(place)
+
+    aside(part, put)
+    assert len(tries) == 2
+    assert (tmp_path / "quarantine" / "sha256-abc").read_bytes() == b"wrong"

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ class Partial:
         """Set wrong bytes aside, where nothing finds them as a model, and begin at the start."""
         with saying("set aside", self.path):
             self._file.close()
-            os.replace(self.path, _aside(self.path))
+            aside(self.path, lambda place: os.replace(self.path, place))
             self._file = _open(self.path)
         self.restart()
 
@@ -152,21 +152,32 @@ class Partial:
 def set_aside(folder: Path, artifact: Artifact, data: bytes) -> None:
     """Keep wrong bytes that never were a partial file where people can look at them."""
     with saying("set aside", folder):
-        _aside(folder / f"{stem_of(artifact)}.part").write_bytes(data)
+        aside(folder / f"{stem_of(artifact)}.part", lambda place: place.write_bytes(data))
 
 
 def tidy(folder: Path, stem: str) -> None:
     """Remove wrong bytes that were set aside, now that the right ones are in place."""
-    aside = folder / "quarantine"
-    (aside / stem).unlink(missing_ok=True)
+    quarantine = folder / "quarantine"
+    (quarantine / stem).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        aside.rmdir()
+        quarantine.rmdir()
 
 
-def _aside(part: Path) -> Path:
-    aside = part.parent / "quarantine"
-    aside.mkdir(parents=True, exist_ok=True)
-    return aside / part.stem
+def aside(part: Path, put: Callable[[Path], object]) -> None:
+    """Put wrong bytes where nothing finds them as a model.
+
+    The end of another file may remove the folder while it is still empty: then once more.
+    """
+    quarantine = part.parent / "quarantine"
+    for left in (2, 1, 0):
+        quarantine.mkdir(parents=True, exist_ok=True)
+        try:
+            put(quarantine / part.stem)
+        except FileNotFoundError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def _open(path: Path) -> FileIO:
