@@ -25,8 +25,10 @@ from modelset.store.files import state_of
 from modelset.store.roots import MODEL_ROOTS
 
 if TYPE_CHECKING:  # what loads a socket library must not be loaded for a check
+    from contextlib import AbstractContextManager
+
     from modelset.core.events import Emit
-    from modelset.engine.task import Terms
+    from modelset.engine.task import Terms, World
     from modelset.engine.verify import Verified
 
 
@@ -63,6 +65,11 @@ class ModelSet:
         return parse_rules(self.settings.documents.parse(rules_text()))
 
     @cached_property
+    def inspector(self) -> Inspector:
+        """What compares pins with this disk."""
+        return Inspector(SOURCES, self.settings.roots, self.settings.environ)
+
+    @cached_property
     def profile(self) -> Profile:
         """What the machine is, from `out/hardware_cache.json` where that still holds."""
         return self.profiled(refresh=False)
@@ -93,13 +100,21 @@ class ModelSet:
             besides=self.settings.besides,
         )
 
+    def wanted(self, wishes: Wishes) -> tuple[Selection, Lock]:
+        """What is asked for, and the lock; without a word, the set and all that is locked."""
+        selection = self.select(wishes)
+        lock = read_lock(self.settings.lock)
+        if wishes == Wishes():
+            selection = with_locked(self.catalog, selection, lock)
+        return selection, lock
+
     def _lacking(self) -> dict[str, str]:
         """Of which providers there is no key."""
         found = {}
         for key, model in self.catalog.models.items():
             if model.source == "api":
                 pin = Pin(key, model.source, model.ref, "key", ())
-                seen = self._inspector.look_at(Choice(model, model.tier, ""), pin, {})
+                seen = self.inspector.look_at(Choice(model, model.tier, ""), pin, {})
                 if seen.status.presence != "present":
                     found[key] = f"no {model.ref['variable']}"
         return found
@@ -113,13 +128,13 @@ class ModelSet:
         lock = read_lock(self.settings.lock)
         models = [model for key, model in self.catalog.models.items() if key in lock]
         choices = tuple(Choice(model, model.tier, "") for model in models)
-        seen = self._inspector.look(choices, lock)
+        seen = self.inspector.look(choices, lock)
         return frozenset(one.status.model.key for one in seen if one.status.presence == "present")
 
     def check(self, wishes: Wishes, *, deep: bool = False, strict: bool = False) -> Report:
         """What is on the disk, without a single socket; raises ModelSetError."""
-        selection, lock = self._wanted(wishes)
-        seen = self._inspector.look(selection.choices, lock, deep=deep)
+        selection, lock = self.wanted(wishes)
+        seen = self.inspector.look(selection.choices, lock, deep=deep)
         return self._report(selection, seen, strict=strict)
 
     def _report(self, selection: Selection, seen: list[Seen], *, strict: bool) -> Report:
@@ -138,21 +153,30 @@ class ModelSet:
             exit_code=check_exit_code(statuses, strict=strict),
         )
 
+    def world(self, emit: "Emit | None" = None) -> "AbstractContextManager[World]":
+        """What a run over the network works on, until the block ends."""
+        from modelset.core.events import ignore
+        from modelset.wiring import open_world  # check must not load a socket library
+
+        return open_world(self.settings, self.catalog, self.inspector, self.stop, emit or ignore)
+
+    @property
+    def terms(self) -> "Terms":
+        """How to download, as the settings have it."""
+        from modelset.engine.task import Terms
+
+        own = self.settings
+        return Terms(own.max_workers, own.connections, own.timeout_s)
+
     def download(self, wishes: Wishes, terms: "Terms", emit: "Emit | None" = None) -> Report:
         """Bring what is missing; raises ModelSetError for what concerns the run as a whole."""
-        from modelset.core.events import ignore
-        from modelset.engine.download import Download  # check must not load a socket library
-        from modelset.wiring import open_world
+        from modelset.engine.download import Download
 
-        catalog, inspector = self.catalog, self._inspector
-        with open_world(self.settings, catalog, inspector, self.stop, emit or ignore) as world:
+        with self.world(emit) as world:
             return Download(world, terms).run(self.select(wishes))
 
     def verify(self, wishes: Wishes, *, fast: bool = False) -> Report:
-        """Every digest, offline; and of each key that is here, its provider's own word.
-
-        Raises ModelSetError for what concerns the run as a whole.
-        """
+        """Every digest, offline, and each key's provider's own word; raises ModelSetError."""
         return self.verified(wishes, fast=fast).report
 
     def verified(self, wishes: Wishes, *, fast: bool, emit: "Emit | None" = None) -> "Verified":
@@ -161,16 +185,13 @@ class ModelSet:
         from modelset.engine.verify import Manner, ask_providers, look_deep, verdict
         from modelset.store.registry import read_registry
 
-        catalog, inspector = self.catalog, self._inspector
-        selection, lock = self._wanted(wishes)
+        selection, lock = self.wanted(wishes)
         manner = Manner(self.profile.cores_logical, self.stop, emit or ignore, fast)
-        seen, count = look_deep(inspector, selection.choices, lock, manner)
+        seen, count = look_deep(self.inspector, selection.choices, lock, manner)
         registry = read_registry(self.settings.roots["registry"])
         report = self._report(selection, seen, strict=False)
         if any(map(is_key, report.statuses)):
-            from modelset.wiring import open_world
-
-            with open_world(self.settings, catalog, inspector, self.stop, ignore) as world:
+            with self.world() as world:
                 report = ask_providers(report, world)
         return verdict(seen, registry, report, count)
 
@@ -182,11 +203,10 @@ class ModelSet:
         model = self.catalog.get(key)
         pin = self._locked().get(model.key)
         if pin is not None and is_current(pin, model):
-            seen = self._inspector.look_at(Choice(model, model.tier, ""), pin, {})
-            if seen.layout is not None and seen.status.presence == "present":
-                return self.settings.roots[seen.layout.root] / (
-                    seen.layout.opened or seen.layout.folder
-                )
+            seen = self.inspector.look_at(Choice(model, model.tier, ""), pin, {})
+            layout = seen.layout
+            if layout is not None and seen.status.presence == "present":
+                return self.settings.roots[layout.root] / (layout.opened or layout.folder)
         raise ModelSetError(
             "model-missing",
             f"{model.key} is not on this machine, or not whole",
@@ -194,18 +214,13 @@ class ModelSet:
         )
 
     def ensure(self, key: str) -> Path:
-        """Where a model lies, once it does: it is downloaded when it is missing.
+        """Where a model lies, downloaded when it is missing, also by several processes at once.
 
-        May be called from several processes at once. Raises ModelSetError for a model that
-        cannot be had.
+        Raises ModelSetError for a model that cannot be had.
         """
         with contextlib.suppress(ModelSetError):
             return self.path(key)
-        from modelset.engine.task import Terms
-
-        own = self.settings
-        terms = Terms(own.max_workers, own.connections, own.timeout_s)
-        report = self.download(Wishes(keys=(key,)), terms)
+        report = self.download(Wishes(keys=(key,)), self.terms)
         for outcome in report.outcomes:
             if outcome.failure is not None:
                 failure = outcome.failure
@@ -219,13 +234,6 @@ class ModelSet:
             self._lock = state, read_lock(self.settings.lock)
         return self._lock[1]
 
-    def _wanted(self, wishes: Wishes) -> tuple[Selection, Lock]:
-        selection = self.select(wishes)
-        lock = read_lock(self.settings.lock)
-        if wishes == Wishes():
-            selection = with_locked(self.catalog, selection, lock)
-        return selection, lock
-
     def _distrust(self, keys: list[str]) -> None:
         """Make the next download read what a check found corrupt, whatever the registry says."""
         from modelset.store.digests import doubt
@@ -233,10 +241,6 @@ class ModelSet:
         folder = self.settings.roots["registry"]
         with contextlib.suppress(ModelSetError), turn(folder):  # a read-only machine can be checked
             doubt(folder, keys)
-
-    @property
-    def _inspector(self) -> Inspector:
-        return Inspector(SOURCES, self.settings.roots, self.settings.environ)
 
     def _check_ref(self, source: str, ref: Mapping[str, object]) -> list[str]:
         problems = check_ref(source, ref)

@@ -11,16 +11,13 @@ from modelset.cli.screen import Mark, Screen, say, say_error
 from modelset.core.errors import KINDS, ModelSetError, exit_code_of
 from modelset.core.found import Adoption, Candidates, Listing
 from modelset.core.report import envelope, group_by_category
-from modelset.core.select import Wishes, with_locked
 from modelset.core.types import Choice, Outcome, Report
 from modelset.core.values import asdict, replace
 from modelset.core.words import size_text
 from modelset.engine.adopt import WHOLE, Adopt, Manner, survey
-from modelset.engine.check import Inspector
 from modelset.engine.guard import Stop
 from modelset.engine.lock import read_lock
 from modelset.model_set import ModelSet
-from modelset.sources import SOURCES
 from modelset.store.elsewhere import named_place
 
 _MARKS: dict[str, Mark] = {
@@ -49,8 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Adopt, draw, and return the exit code."""
     models = ModelSet(settings_of(options), stop)
-    wishes = wishes_of(options)
-    choices = choices_of(models, wishes)
+    choices = models.wanted(wishes_of(options))[0].choices
     listings = _listings(models, options.folder, stop)
     rows = adopt(models, choices, listings, manner_of(models, stop, dry_run=options.dry_run))
     code = 0 if options.dry_run else exit_code(rows)
@@ -69,14 +65,6 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     return code
 
 
-def choices_of(models: ModelSet, wishes: Wishes) -> tuple[Choice, ...]:
-    """What is asked for; without a word, the set and all that is locked besides."""
-    selection = models.select(wishes)
-    if wishes == Wishes():
-        selection = with_locked(models.catalog, selection, read_lock(models.settings.lock))
-    return selection.choices
-
-
 def manner_of(models: ModelSet, stop: Stop, *, dry_run: bool, move: bool = False) -> Manner:
     """How to adopt under the settings."""
     return Manner(models.settings.policy, stop, _now, dry_run, move)
@@ -86,11 +74,11 @@ def adopt(
     models: ModelSet, choices: tuple[Choice, ...], listings: list[Listing], manner: Manner
 ) -> list[Adoption]:
     """Take what is lacking of the choices; raises ModelSetError when stopped."""
-    own = models.settings
-    inspector = Inspector(SOURCES, own.roots, own.environ)
     # What lies in a root of ours is where it belongs, or wrong.
     foreign = [listing for listing in listings if not listing.place.is_own]
-    return Adopt(inspector, Candidates(foreign), manner).run(choices, read_lock(own.lock))
+    return Adopt(models.inspector, Candidates(foreign), manner).run(
+        choices, read_lock(models.settings.lock)
+    )
 
 
 def exit_code(rows: list[Adoption]) -> int:

@@ -11,14 +11,13 @@ from modelset.core.found import Item, Listing, Traces, items_of, of_the_right_si
 from modelset.core.layout import InstallWheel, Unpack
 from modelset.core.lock import Lock
 from modelset.core.report import envelope
-from modelset.core.select import Wishes, with_locked
+from modelset.core.select import Wishes
 from modelset.core.types import Choice
 from modelset.core.values import dataclass
 from modelset.core.words import size_text
 from modelset.engine.adopt import survey
-from modelset.engine.check import Inspector, Seen
+from modelset.engine.check import Seen
 from modelset.engine.guard import Stop
-from modelset.engine.lock import read_lock
 from modelset.model_set import ModelSet
 from modelset.sources import SOURCES
 from modelset.store.elsewhere import known_places, project_folders, user_home
@@ -79,12 +78,9 @@ def listings_of(models: ModelSet, stop: Stop) -> list[Listing]:
 
 def detect(models: ModelSet, listings: list[Listing]) -> list[Found]:
     """Every model of the listings, in their order."""
-    lock = read_lock(models.settings.lock)
+    selection, lock = models.wanted(Wishes())
     traces = traces_of(models, lock)
-    wanted = {
-        choice.model.key: choice
-        for choice in with_locked(models.catalog, models.select(Wishes()), lock).choices
-    }
+    wanted = {choice.model.key: choice for choice in selection.choices}
     seen = _seen(models, traces, lock)
     return [
         _judged(item, recognise(item, traces, lock), seen, wanted)
@@ -160,11 +156,10 @@ def _words(row: Found) -> str:
 
 
 def _seen(models: ModelSet, traces: Traces, lock: Lock) -> Mapping[str, Seen]:
-    own = models.settings
     choices = [
         Choice(model, model.tier, "") for model in (models.catalog.get(key) for key in traces)
     ]
-    looked = Inspector(SOURCES, own.roots, own.environ).look(tuple(choices), lock)
+    looked = models.inspector.look(tuple(choices), lock)
     return {one.status.model.key: one for one in looked}
 
 

@@ -10,6 +10,7 @@ from modelset.cli.progress import make_progress
 from modelset.cli.screen import Screen, say_error
 from modelset.core.report import envelope, report_data
 from modelset.core.types import Report
+from modelset.core.values import replace
 from modelset.core.words import size_text
 from modelset.engine.guard import Stop
 from modelset.engine.task import Terms
@@ -52,15 +53,10 @@ def session(options: argparse.Namespace) -> Iterator[Settings]:
         yield settings_of(options)
 
 
-def terms_of(options: argparse.Namespace, settings: Settings) -> Terms:
+def terms_of(options: argparse.Namespace, models: ModelSet) -> Terms:
     """How the download is to be done."""
-    return Terms(
-        max_workers=settings.max_workers,
-        connections=settings.connections,
-        timeout_s=settings.timeout_s,
-        locked=options.locked,
-        frozen=options.frozen,
-        dry_run=options.dry_run,
+    return replace(
+        models.terms, locked=options.locked, frozen=options.frozen, dry_run=options.dry_run
     )
 
 
@@ -76,7 +72,7 @@ def fetch(options: argparse.Namespace, screen: Screen, models: ModelSet) -> Repo
     screen.line()
     progress = make_progress(quiet=options.quiet)
     try:
-        return models.download(wishes_of(options), terms_of(options, settings), progress)
+        return models.download(wishes_of(options), terms_of(options, models), progress)
     finally:
         progress.close()
 

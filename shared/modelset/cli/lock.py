@@ -12,17 +12,14 @@ from modelset.cli.screen import Screen, say_error
 from modelset.core.errors import KINDS, exit_code_of
 from modelset.core.lock import Lock
 from modelset.core.report import envelope
-from modelset.core.select import Wishes, with_locked
+from modelset.core.select import Wishes
 from modelset.core.types import Choice, Model, Pin, Selection
 from modelset.core.values import asdict, replace
 from modelset.core.words import size_text
-from modelset.engine.check import Inspector
 from modelset.engine.guard import Stop
 from modelset.engine.lock import read_lock, stale_of
-from modelset.engine.task import Terms
 from modelset.model_set import ModelSet
 from modelset.settings import Settings
-from modelset.sources import SOURCES
 
 if TYPE_CHECKING:  # --check must not load a socket library
     from modelset.engine.locking import Pinned
@@ -61,8 +58,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
             again = keys
         lock = read_lock(settings.lock)
         with world_of(models, quiet=screen.quiet) as world:
-            terms = terms_of(settings)
-            rows = ask_sources(selection.choices, lock, world, terms, again=again)
+            rows = ask_sources(selection.choices, lock, world, models.terms, again=again)
             write_pins(rows, world)
     code = _exit_code(rows)
     _draw(screen, settings, rows)
@@ -74,21 +70,12 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
 @contextlib.contextmanager
 def world_of(models: ModelSet, *, quiet: bool) -> Iterator["World"]:
     """What a run over the network works on, shown as it goes."""
-    from modelset.wiring import open_world
-
-    own = models.settings
-    inspector = Inspector(SOURCES, own.roots, own.environ)
     progress = make_progress(quiet=quiet)
     try:
-        with open_world(own, models.catalog, inspector, models.stop, progress) as world:
+        with models.world(progress) as world:
             yield world
     finally:
         progress.close()
-
-
-def terms_of(settings: Settings) -> Terms:
-    """How it is to be done, as the settings have it."""
-    return Terms(settings.max_workers, settings.connections, settings.timeout_s)
 
 
 def failure_code(rows: Iterable["Pinned"]) -> int:
@@ -178,9 +165,7 @@ def _exit_code(rows: Sequence["Pinned"]) -> int:
 
 def _selection(models: ModelSet, wishes: Wishes, more: Iterable[str] = ()) -> Selection:
     """What is wanted; by default what is in the lock too, and always what is to be upgraded."""
-    selection = models.select(wishes)
-    if wishes == Wishes():
-        selection = with_locked(models.catalog, selection, read_lock(models.settings.lock))
+    selection, _ = models.wanted(wishes)
     more = tuple(more)
     known = {choice.model.key for choice in selection.choices}
     added = models.select(Wishes(keys=more)).choices if more else ()

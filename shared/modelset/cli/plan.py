@@ -36,7 +36,7 @@ def run_in(models: ModelSet, options: argparse.Namespace, screen: Screen) -> int
     selection = models.select(wishes_of(options))
     progress = make_progress(quiet=options.quiet or options.json)
     try:
-        terms = terms_of(options, models.settings)
+        terms = terms_of(options, models)
         report = models.download(wishes_of(options), terms, progress)
     finally:
         progress.close()

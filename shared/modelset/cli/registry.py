@@ -10,11 +10,9 @@ from modelset.cli.screen import Screen
 from modelset.core.errors import ModelSetError
 from modelset.core.report import envelope
 from modelset.core.words import size_text
-from modelset.engine.check import Inspector
 from modelset.engine.guard import Stop
 from modelset.engine.registry import rebuild
 from modelset.model_set import ModelSet
-from modelset.sources import SOURCES
 from modelset.store.registry import problem_of, read_registry
 
 _COLUMNS = ["model", "type", "version", "size", "format", "quantization", "added"]
@@ -36,9 +34,8 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     folder = own.roots["registry"]
     left_out: Mapping[str, str] = {}
     if options.rebuild:
-        inspector = Inspector(SOURCES, own.roots, own.environ)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        made = rebuild(inspector, own.lock, models.catalog.models, stop, now)
+        made = rebuild(models.inspector, own.lock, models.catalog.models, stop, now)
         entries, left_out = dict(made.entries), made.left_out
     else:
         if problem := problem_of(folder):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelset.cli.download import session
-from modelset.cli.lock import short, terms_of, world_of
+from modelset.cli.lock import short, world_of
 from modelset.cli.models import draw_outcomes
 from modelset.cli.options import settings_of
 from modelset.cli.screen import Screen, say_error
@@ -14,12 +14,10 @@ from modelset.core.lock import is_current, is_same, pin_before
 from modelset.core.report import envelope, report_data
 from modelset.core.types import Choice, Pin, Report
 from modelset.core.words import size_text
-from modelset.engine.check import Inspector
 from modelset.engine.guard import Stop
 from modelset.engine.lock import read_lock
 from modelset.engine.locking import Pinned, bytes_to_fetch, roll_back
 from modelset.model_set import ModelSet
-from modelset.sources import SOURCES
 from modelset.store.files import write_json
 from modelset.store.history import read_history
 
@@ -48,7 +46,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
             screen.line(f"  {choice.model.key}: from {short(now)} back to {short(pin)}")
             fetch = f"{size_text(need)} to fetch" if need else "its files are here: no network"
             screen.line(f"  {fetch}")
-            report = roll_back(choice, pin, world, terms_of(settings))
+            report = roll_back(choice, pin, world, models.terms)
         _draw_end(screen, models, report, pin, need)
         data = report_data(report) | {
             "key": choice.model.key,
@@ -72,11 +70,10 @@ def _known(models: ModelSet, key: str) -> tuple[Choice, Pin | None, Sequence[Pin
 
 def _list(options: argparse.Namespace, screen: Screen, models: ModelSet) -> int:
     choice, now, history = _known(models, options.key)
-    inspector = Inspector(SOURCES, models.settings.roots, models.settings.environ)
     before = [pin for pin in history if now is None or not is_same(now, pin)]
     rows: list[dict[str, Any]] = []
     for pin in ([now] if now else []) + before:
-        need = bytes_to_fetch(Pinned(choice, now, pin), inspector)
+        need = bytes_to_fetch(Pinned(choice, now, pin), models.inspector)
         rows.append(
             {
                 "revision": pin.revision,

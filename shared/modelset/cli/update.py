@@ -11,14 +11,13 @@ from modelset.cli.lock import (
     failure_code,
     row_data,
     short,
-    terms_of,
     world_of,
 )
 from modelset.cli.models import draw_outcomes
 from modelset.cli.screen import Screen, say_error
 from modelset.core.errors import ModelSetError
 from modelset.core.report import envelope, report_data
-from modelset.core.select import Wishes, with_locked
+from modelset.core.select import Wishes
 from modelset.core.types import Choice, Report, Selection
 from modelset.core.values import replace
 from modelset.core.words import size_text
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
         models = ModelSet(settings, stop)
         choices = _choices(models, tuple(options.keys))
         named = {models.catalog.get(key).key for key in options.keys}
-        lock, terms = read_lock(settings.lock), terms_of(settings)
+        lock, terms = read_lock(settings.lock), models.terms
         report = Report()
         with world_of(models, quiet=screen.quiet) as world:
             again = [choice.model.key for choice in choices]
@@ -98,7 +97,7 @@ def _choices(models: ModelSet, keys: tuple[str, ...]) -> tuple[Choice, ...]:
             f"{models.settings.lock} pins nothing that could be newer",
             "run `modelset lock`, or `modelset download`",
         )
-    selection = with_locked(models.catalog, models.select(Wishes()), lock)
+    selection, _ = models.wanted(Wishes())
     return tuple(choice for choice in selection.choices if choice.model.key in lock)
 
 

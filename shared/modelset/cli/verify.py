@@ -14,19 +14,16 @@ from modelset.cli.progress import Lines, Silence, make_progress
 from modelset.cli.screen import Screen, can_show, say_error
 from modelset.core.events import Emit, Event, Moved, Started
 from modelset.core.report import check_exit_code, envelope, report_data
-from modelset.core.select import Wishes
-from modelset.core.types import Choice, Outcome, Report
+from modelset.core.select import Wishes, with_locked
+from modelset.core.types import Outcome, Report, Selection
 from modelset.core.values import asdict, replace
 from modelset.core.vouch import Foreign
 from modelset.core.words import size_text
-from modelset.engine.check import Inspector
 from modelset.engine.foreign import verify_foreign
 from modelset.engine.guard import Stop
 from modelset.engine.lock import read_lock
-from modelset.engine.task import Terms
 from modelset.engine.verify import Manner, Verified, remove_lists
 from modelset.model_set import ModelSet
-from modelset.sources import SOURCES
 from modelset.store.files import is_there, write_json
 
 # So many files of a kind are shown; the document has them all.
@@ -88,21 +85,19 @@ def _run_in(models: ModelSet, options: argparse.Namespace, screen: Screen) -> in
 
 def _foreign(models: ModelSet, emit: Emit) -> list[Foreign]:
     """What lies in our folders and belongs to no pin of the lock."""
-    own, catalog = models.settings, models.catalog.models
-    lock = read_lock(own.lock)
-    choices = tuple(Choice(catalog[key], "available", "") for key in lock if key in catalog)
-    seen = Inspector(SOURCES, own.roots, own.environ).look(choices, lock)
+    lock = read_lock(models.settings.lock)
+    locked = with_locked(models.catalog, Selection(()), lock).choices
+    seen = models.inspector.look(locked, lock)
     manner = Manner(models.profile.cores_logical, models.stop, emit)
-    return verify_foreign(seen, own.roots, catalog.values(), manner)
+    return verify_foreign(seen, models.settings.roots, models.catalog.models.values(), manner)
 
 
 def _repair(
     models: ModelSet, options: argparse.Namespace, found: Verified
 ) -> tuple[Report, tuple[Outcome, ...]]:
     """Fetch what is broken, exactly as it is pinned, and verify those models again."""
-    own = models.settings
     remove_lists(found.lists)
-    terms = Terms(own.max_workers, own.connections, own.timeout_s, frozen=True)
+    terms = replace(models.terms, frozen=True)
     wishes = Wishes(keys=found.broken)
     progress = make_progress(quiet=options.quiet)
     try:
