@@ -23,6 +23,7 @@ from modelset.net.web import HttpWeb
 from modelset.net.wire import CurlWire
 from modelset.net.xet import XetSettings, XetWire, needs_xet
 from modelset.settings import Settings
+from modelset.store.answers import Answers
 from modelset.store.here import Surroundings
 from modelset.store.scratch import scratch
 
@@ -48,6 +49,7 @@ def open_world(
     index = PipIndex(own.index_url, own.ca_file or own.ca_folder, own.environ)
     here = Surroundings(own.roots, own.environ)
     credentials = _credentials(own, catalog, inspector, here)
+    answers = Answers(own.roots["registry"] / "answers")
 
     def make_web(guard: Guard, on_retry: OnRetry) -> Web:
         return HttpWeb(
@@ -58,6 +60,7 @@ def open_world(
             index=index,
             here=here,
             on_retry=on_retry,
+            memory=answers,
         )
 
     places = _places(own, wire, throttle)

@@ -139,7 +139,7 @@ def test_what_a_library_rewrites_is_copied(machine: Machine, origin: Origin) -> 
     assert theirs.read_text() != "{}"
 
 
-def test_an_archive_is_adopted_but_a_folder_proves_nothing(
+def test_an_archive_is_adopted_but_a_folder_alone_proves_nothing(
     machine: Machine, origin: Origin, tmp_path: Path
 ) -> None:
     ran = machine.run("adopt", "vosk:small-vi", "--json")
@@ -319,7 +319,8 @@ def test_a_stop_ends_it_and_keeps_what_was_done(machine: Machine) -> None:
 def test_people_see_what_came_from_where(machine: Machine, origin: Origin) -> None:
     shown = machine.run("adopt", "openai-whisper:tiny", "vosk:small-vi")
     assert f"linked from {origin.home}/.cache/whisper)" in shown.stdout
-    assert f"Nothing found of {VOSK}.zip" in shown.stdout
+    assert f"Nothing found of {VOSK}.zip; {origin.home}/.cache/vosk/{VOSK}" in shown.stdout
+    assert "--trust-first-use takes it as it is" in shown.stdout
     assert "hint: `modelset download` brings what lacks, and only that" in shown.stdout
 
 

@@ -55,7 +55,8 @@ class Bash:
 
 
 @pytest.fixture
-def bash(project: Project, tmp_path: Path) -> Bash:
+def path(tmp_path: Path) -> str:
+    """A search path that begins with the program."""
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "modelset"
@@ -63,11 +64,21 @@ def bash(project: Project, tmp_path: Path) -> Bash:
     words = shlex.join([sys.executable, str(folder / "program.py")])
     program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')  # a first line takes no path with spaces
     program.chmod(0o755)
-    ran = run_own(project, "completion", "bash")
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def script_for(project: Project, shell: str, folder: Path) -> Path:
+    """The script of a shell, in a file."""
+    ran = run_own(project, "completion", shell)
     assert ran.code == 0, ran.stderr
-    script = tmp_path / "completion.bash"
+    script = folder / f"completion.{shell}"
     script.write_text(ran.stdout)
-    return Bash(project, script, f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return script
+
+
+@pytest.fixture
+def bash(project: Project, path: str, tmp_path: Path) -> Bash:
+    return Bash(project, script_for(project, "bash", tmp_path), path)
 
 
 @needs_bash
@@ -143,19 +154,33 @@ def test_a_broken_project_offers_nothing_and_says_nothing(bash: Bash) -> None:
     assert bash.complete("modelset check --str") == ["--strict"]
 
 
-@needs_bash
-def test_a_tab_at_a_real_prompt_completes_a_key(bash: Bash) -> None:
+# How each shell begins without the user's own settings, and what it needs before the script.
+PROMPTS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "PS1='ready> '"),
+    "zsh": (["zsh", "-f", "-i"], "PS1='ready> '; autoload -U compinit; compinit -D -u"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no terminals of this kind")
+@pytest.mark.parametrize("shell", PROMPTS)
+def test_a_tab_at_a_real_prompt_completes_a_key(
+    project: Project, path: str, tmp_path: Path, shell: str
+) -> None:
     import pty
 
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    script = script_for(project, shell, tmp_path)
+    command, prepare = PROMPTS[shell]
     leader, follower = pty.openpty()
-    environ = {**bash.project.environ, "PATH": bash.path, "PS1": "ready> ", "TERM": "dumb"}
+    home = {"HOME": str(tmp_path), "ZDOTDIR": str(tmp_path), "TERM": "dumb"}
     with subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"],
+        command,
         stdin=follower,
         stdout=follower,
         stderr=follower,
-        env=environ,
-        cwd=bash.project.folder,
+        env={**project.environ, **home, "PATH": path},
+        cwd=project.folder,
         start_new_session=True,
     ) as process:
         os.close(follower)
@@ -168,14 +193,56 @@ def test_a_tab_at_a_real_prompt_completes_a_key(bash: Bash) -> None:
             assert text in shown
 
         try:
-            until("ready> ")
-            os.write(leader, f"source {shlex.quote(str(bash.script))}; echo lo''aded\n".encode())
+            loading = f"{prepare}; source {shlex.quote(str(script))}; echo lo''aded\n"
+            os.write(leader, loading.encode())
             until("loaded\r\n")
-            os.write(leader, b"modelset check vad:silero-h\t")
-            until("vad:silero-hub")
+            for typed, completed in (
+                ("modelset check vad:silero-h", "vad:silero-hub"),
+                ("modelset check --only=c", "--only=critical"),
+            ):
+                os.write(leader, b"\x15" + typed.encode() + b"\t")
+                until(completed)
         finally:
             process.kill()
     os.close(leader)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("modelset hardw", ["hardware"]),
+        ("modelset --v", ["--version"]),
+        ("modelset check --de", ["--debug", "--deep", "--demo"]),
+        ("modelset check --only ", ["critical"]),
+        ("modelset check --only=c", ["--only=critical"]),
+        ("modelset check --category v", ["vad", "vosk"]),
+        ("modelset status vad:silero-", ["vad:silero-hub"]),
+        ("modelset download --timeout ", []),
+        ("modelset env --format d", ["docker", "dotenv"]),
+        ("modelset config set download.max", ["download.max_workers"]),
+        ("modelset nonsense ", []),
+    ],
+)
+def test_fish_completes_what_is_typed(
+    project: Project, path: str, tmp_path: Path, line: str, found: list[str]
+) -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("no fish here")
+    script = script_for(project, "fish", tmp_path)
+    program = f"source {shlex.quote(str(script))}; complete -C {shlex.quote(line)}"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", program],
+        env={**project.environ, "PATH": path, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.stderr == ""
+    # A tab ends the word; what it means follows.
+    assert sorted(row.partition("\t")[0] for row in done.stdout.splitlines()) == found
 
 
 @pytest.mark.parametrize("shell", SHELLS)

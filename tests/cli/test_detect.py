@@ -136,10 +136,12 @@ class Origin:
         return target
 
     def machine(self, folder: Path, home: Path | None = None) -> Machine:
-        """A second machine with the lock of the first, and no model."""
+        """A second machine with the lock of the first, no model, and nothing taken on trust."""
         folder.mkdir()
-        for name in ("modelset.toml", "models.lock.json"):
-            shutil.copyfile(self.first / name, folder / name)
+        shutil.copyfile(self.first / "models.lock.json", folder / "models.lock.json")
+        config = (self.first / "modelset.toml").read_text()
+        assert "first_use = true" in config
+        (folder / "modelset.toml").write_text(config.replace("first_use = true", ""))
         self.hub.forget_requests()
         return Machine(home or self.home, folder)
 
@@ -211,9 +213,36 @@ def test_people_see_a_table_and_how_much_can_be_taken(machine: Machine) -> None:
     (row,) = [line for line in ran.stdout.splitlines() if "tiny.pt" in line]
     assert "openai-whisper:tiny" in row
     assert "can be adopted" in row
-    assert "its archive only" in ran.stdout
+    assert "only with" in ran.stdout
+    assert "`modelset adopt --trust-first-use` takes such folders" in ran.stdout
     assert "`modelset adopt` can take 7 of them" in ran.stdout
     assert machine.run("detect", "--quiet").stdout == ""
+
+
+def test_an_unpacked_archive_says_what_it_needs_to_be_adopted(
+    machine: Machine, tmp_path: Path
+) -> None:
+    home = tmp_path / "own"
+    shutil.copytree(machine.home / ".cache" / "vosk", home / ".cache" / "vosk")
+    folder = home / ".cache" / "vosk" / VOSK
+    own = Machine(home, machine.folder)
+
+    def state() -> str:
+        return str(found(own.run("detect", "--json"))[f"Vosk {VOSK}"]["state"])
+
+    assert state() == "archive"
+    config = machine.folder / "modelset.toml"
+    config.write_text(config.read_text().replace("[policy]", "[policy]\nfirst_use = true"))
+    assert state() == "trust"
+    shown = own.run("detect").stdout
+    assert "on trust" in shown
+    assert "`modelset adopt` can take 1 of them" in shown
+    assert "--trust-first-use" not in shown
+    os.mkfifo(folder / "pipe")
+    assert state() == "other"
+    (folder / "pipe").unlink()
+    (folder / "conf" / "mfcc.conf").rename(folder / "conf" / "mfcc.config")
+    assert state() == "other"
 
 
 def test_only_what_the_set_wants_is_listed_on_demand(machine: Machine) -> None:

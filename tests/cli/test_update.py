@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,77 @@ def test_what_has_not_moved_costs_one_request_each(house: House) -> None:
     assert ran.code == 0
     assert updates(ran) == {HUB: "same", IMAGE: "same", FOLDER: "same", PLAIN: "unknown"}
     assert len(house.asked(house.old)) == len(KEYS)
+
+
+TAGGED = (HUB, IMAGE, FOLDER, "vosk:small-vi", "nlu:vader")
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_second_look_is_answered_without_a_body_and_says_the_same(
+    house: House, moved: bool
+) -> None:
+    house.use(house.old)
+    assert house.run("download", *TAGGED).code == 0
+    hub = house.new if moved else house.old
+    house.use(hub)
+
+    def look() -> tuple[str, set[int]]:
+        hub.forget_requests()
+        ran = house.run("update", "--check", *TAGGED)
+        assert ran.code == (9 if moved else 0)
+        return ran.stdout, {seen.status for seen in hub.requests}
+
+    first, statuses = look()
+    assert statuses == {200}
+    count = len(hub.requests)
+    assert look() == (first, {304})
+    assert len(hub.requests) == count
+    folder = house.folder / "models" / "registry" / "answers"
+    kept = list(folder.iterdir())
+    assert len(kept) == count
+    assert not any(b"hf_demo" in path.read_bytes() for path in kept)
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+
+
+def test_a_branch_that_moves_between_two_looks_is_seen(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.use(house.old)
+    for _ in range(2):
+        assert house.run("update", "--check", "--json").code == 0
+    # The same addresses, behind which other commits and another image lie now.
+    new = house.new.site
+    moved = replace(house.old.site, repos=new.repos, git=new.git, images=new.images)
+    monkeypatch.setattr(house.old, "site", moved)
+    house.asked(house.old)
+    ran = house.run("update", "--check", "--json")
+    assert ran.code == 9
+    assert updates(ran) == {HUB: "moved", IMAGE: "moved", FOLDER: "moved", PLAIN: "unknown"}
+    assert 304 not in {seen.status for seen in house.old.requests}
+    assert house.run("update", "--json").code == 0
+    assert {key: house.lock[key].revision for key in (HUB, FOLDER)} == {
+        HUB: new.repos["Systran/faster-whisper-base"].commit,
+        FOLDER: new.git["snakers4/silero-vad"].commit,
+    }
+
+
+def test_other_commands_neither_ask_by_tag_nor_remember(house: House) -> None:
+    house.use(house.old)
+    folder = house.folder / "models" / "registry" / "answers"
+    house.lock_file.unlink()
+    assert house.run("lock", *KEYS).code in (0, 9)
+    assert house.run("download", *KEYS).code == 0
+    assert not folder.exists()
+    house.asked(house.old)
+    assert house.run("lock", "--upgrade", HUB, "--json").code == 0
+    assert folder.is_dir()
+    house.asked(house.old)
+    assert house.run("lock", "--upgrade", HUB, "--json").code == 0
+    assert {seen.status for seen in house.old.requests} == {304}
+    house.lock_file.unlink()
+    house.asked(house.old)
+    assert house.run("download", HUB).code == 0
+    assert 304 not in {seen.status for seen in house.old.requests}
 
 
 def test_it_brings_what_is_newer_and_fetches_no_more_than_it_said(house: House) -> None:

@@ -145,3 +145,17 @@ def test_bytes_are_told_by_the_way_they_came() -> None:
     taken = (Taken("a", 5, "linked", "/a"), Taken("b", 7, "copied", "/b"))
     adoption = Adoption(model, "optional", "adopted", taken)
     assert (adoption.bytes_by("linked", "cloned"), adoption.bytes_by("copied")) == (5, 7)
+
+
+def test_folders_of_a_name_are_in_places_of_their_root_or_where_users_say() -> None:
+    places = (
+        Place("Vosk", "vosk", "/a/vosk", only=("vosk-*",)),
+        Place("Whisper", "whisper", "/a/whisper"),
+        Place("Named", "", "/b/models/vosk-x"),
+        Place("Named", "", "/c", only=("one-file",)),
+    )
+    candidates = Candidates([Listing(place) for place in places])
+    assert candidates.folders("vosk", "vosk-x") == [
+        "/a/vosk/vosk-x", "/b/models/vosk-x/vosk-x", "/b/models/vosk-x",
+    ]  # fmt: skip
+    assert candidates.folders("tts", "x") == ["/b/models/vosk-x/x"]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -178,13 +179,25 @@ def test_a_real_browser_shows_it_and_runs_nothing(tmp_path: Path) -> None:
         pytest.skip("no Chromium is installed here")
     file = tmp_path / "report.html"
     file.write_text(page(data_of(EVIL)), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as home:  # its sockets' paths have to be short
+        shown = dump(browser, file, home)
+    assert "<title>Models on this machine</title>" in shown
+    assert shown.count("<svg") == 2
+    assert "<script" not in shown
+
+
+def dump(browser: str, file: Path, home: str) -> str:
+    """The document as a browser without a screen has read it."""
     command = [
-        browser, "--headless", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+        browser, "--headless", "--disable-gpu", f"--user-data-dir={home}/profile",
         "--dump-dom", file.as_uri(),
     ]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.insert(1, "--no-sandbox")
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=True)
-    assert "<title>Models on this machine</title>" in done.stdout
-    assert done.stdout.count("<svg") == 2
-    assert "<script" not in done.stdout
+    # A profile of its own is not enough: its crash reports and its settings go to the home.
+    homes = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR")
+    environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"} | dict.fromkeys(homes, home)
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=60, check=True, env=environ
+    )
+    return done.stdout

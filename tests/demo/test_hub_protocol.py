@@ -211,3 +211,40 @@ def test_commits_come_from_contents() -> None:
 def test_git_ids() -> None:
     # What `git hash-object` says of these bytes.
     assert Content(b"hello\n").blob_id == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/hf/api/models/{TINY}/revision/main",
+        f"/api/models/{TINY}",
+        f"/hf/api/models/{TINY}/tree/main?recursive=true",
+        "/github-api/repos/snakers4/silero-vad/commits/master",
+        "/vosk/vosk/models/model-list.json",
+        "/raw/nltk/nltk_data/gh-pages/index.xml",
+        "/ollama/v2/library/gemma2/manifests/2b",
+    ],
+)
+def test_an_answer_that_is_known_by_its_tag_comes_without_its_body(
+    hub: DemoHub, fetch: Fetch, path: str
+) -> None:
+    whole = fetch(hub.url + path)
+    tag = whole.headers["ETag"]
+    again = fetch(hub.url + path, headers={"If-None-Match": tag})
+    other = fetch(hub.url + path, headers={"If-None-Match": '"other"'})
+    assert (whole.status, again.status, other.status) == (200, 304, 200)
+    assert (again.headers["ETag"], again.body) == (tag, b"")
+    assert (other.headers["ETag"], other.body) == (tag, whole.body)
+
+
+def test_the_tag_of_an_api_answer_is_weak_and_of_its_contents(hub: DemoHub, fetch: Fetch) -> None:
+    one = fetch(f"{hub.url}/hf/api/models/{TINY}")
+    two = fetch(f"{hub.url}/hf/api/models/{COMMUNITY}")
+    assert one.headers["ETag"].startswith(f'W/"{len(one.body):x}-')
+    assert one.headers["ETag"] != two.headers["ETag"]
+    several = f'"a", {one.headers["ETag"].removeprefix("W/")}'
+    for known in (several, "*"):
+        asked = {"If-None-Match": known}
+        assert fetch(f"{hub.url}/hf/api/models/{TINY}", headers=asked).status == 304
+    missing = fetch(f"{hub.url}/hf/api/models/Systran/missing", headers={"If-None-Match": "*"})
+    assert (missing.status, missing.headers.get("ETag")) == (401, None)

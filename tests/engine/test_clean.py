@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -89,6 +90,7 @@ class World:
         self.wanted: frozenset[str] = frozenset()
         self.ahead = 0.0
         self.precious: dict[str, bytes] = {}
+        self.snapshots: set[Path] = set()
         self.hub.mkdir(parents=True)
 
     @property
@@ -158,15 +160,14 @@ class World:
         if ref:
             (folder / "refs").mkdir(exist_ok=True)
             (folder / "refs" / ref).write_text(pin.revision)
-        snapshot = str(folder / "snapshots" / pin.revision)
-        self.precious |= contents(Path(snapshot))
+        self.snapshots.add(folder / "snapshots" / pin.revision)
 
     def extra(self, repo: str, number: int) -> None:
         """Another program adds a file of its own to a snapshot."""
         folder = self.hub / f"models--{repo.replace('/', '--')}" / "snapshots" / COMMITS[number]
         if folder.is_dir():
             (folder / "own.txt").write_bytes(b"own")
-            self.precious |= contents(folder)
+            self.snapshots.add(folder)
 
     def pull(self, number: int) -> None:
         """Ollama itself pulls a model with layers that one of ours has too."""
@@ -207,8 +208,22 @@ class World:
                 found[str(ref)] = ref.read_bytes()
                 found |= contents(repo / "snapshots" / ref.read_text())
         if not rules.foreign:
-            found |= self.precious
+            found |= self.precious | self.unlike_ours()
         return found
+
+    def unlike_ours(self) -> dict[str, bytes]:
+        """Snapshots of other programs. One that holds what a pin of ours placed and nothing else
+        looks like our own: only a ref of theirs keeps it.
+        """
+        every = [contents(snapshot) for snapshot in self.snapshots]
+        own = self.placed()
+        return {name: body for one in every if not one.keys() <= own for name, body in one.items()}
+
+    def placed(self) -> set[str]:
+        """Every path that a pin of ours has ever named, as far as it is still remembered."""
+        pins = [*self.lock.values(), *itertools.chain(*read_history(self.registry).values())]
+        rows = [(layout_of(pin).root, row) for pin in pins for row in layout_of(pin).placements]
+        return {str(self.roots[root] / row.path) for root, row in rows if hasattr(row, "path")}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -65,6 +65,20 @@ def test_the_disk_is_read_in_its_order_but_what_would_end_last_begins_first() ->
     assert [row.state[1] for row in in_order(mixed, 2)] == [8, 7, 1, 3, 5, 9]
 
 
+def test_small_files_are_read_while_other_hands_have_larger_ones() -> None:
+    small = [job(number, 10) for number in (5, 3, 9, 1)]
+    middle = [job(number, 100_000) for number in range(60, 20, -2)]
+    rows = [*middle, *small]
+    states = [row.state[1] for row in in_order(rows, 3)]
+    assert states[:2] == [22, 24], "one each for all hands but one"
+    assert states[2:6] == [1, 3, 5, 9]
+    assert states[6:] == sorted(states[6:])
+    assert sorted(states) == sorted(row.state[1] for row in rows)
+    assert [row.state[1] for row in in_order(rows, 1)][:4] == [1, 3, 5, 9]
+    assert [row.state[1] for row in in_order(small, 50)] == [1, 3, 5, 9]
+    assert in_order([], 2) == []
+
+
 def test_a_file_of_many_names_is_read_once(tmp_path: Path) -> None:
     file, link, second = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     file.write_bytes(b"abc")

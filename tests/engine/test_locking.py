@@ -132,6 +132,26 @@ def test_only_what_is_not_current_is_asked_unless_it_is_to_be(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [], "asking writes nothing"
 
 
+class RememberingWeb(FakeWeb):
+    """A web that can ask by what was answered before."""
+
+    def remembering(self) -> str:
+        return "remembering"
+
+
+def test_what_was_not_asked_for_again_is_not_answered_from_memory(tmp_path: Path) -> None:
+    seen: dict[str, bool] = {}
+
+    def answer(model: Model, web: Any) -> Pin:
+        seen[model.key] = web == "remembering"
+        return pin("a", key=model.key)
+
+    world = world_of(tmp_path, Fake(answer), RememberingWeb())
+    lock = {"house:m0": pin("a", key="house:m0")}
+    ask_sources(choices_of(2), lock, world, Terms(), again=["house:m0"])
+    assert seen == {"house:m0": True, "house:m1": False}
+
+
 def test_sources_are_asked_side_by_side_and_answers_keep_the_order(tmp_path: Path) -> None:
     together = threading.Barrier(4, timeout=20)
 

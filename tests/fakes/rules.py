@@ -17,13 +17,15 @@ FLOORS = {
     "probe": 1,
     "engine": 2,
     "lookup": 2,
-    "settings": 3,
-    "wiring": 4,
-    "model_set": 5,
-    "demo": 5,
-    "trial": 5,
-    "cli": 6,
-    "__main__": 7,
+    "serving": 3,
+    "settings": 4,
+    "wiring": 5,
+    "model_set": 6,
+    "demo": 6,
+    "trial": 6,
+    "server": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 
 

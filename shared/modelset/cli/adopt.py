@@ -9,7 +9,7 @@ from modelset.cli.models import draw_hints
 from modelset.cli.options import add_selection, settings_of, wishes_of
 from modelset.cli.screen import Mark, Screen, say, say_error
 from modelset.core.errors import KINDS, ModelSetError, exit_code_of
-from modelset.core.found import Adoption, Candidates, Listing
+from modelset.core.found import Adoption, Candidates, Listing, Taken
 from modelset.core.report import envelope, group_by_category
 from modelset.core.types import Choice, Outcome, Report
 from modelset.core.values import asdict, replace
@@ -40,6 +40,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="folder", default="", metavar="PATH", help="look there and nowhere else"
     )
+    parser.add_argument(
+        "--trust-first-use",
+        action="store_true",
+        default=None,
+        help="take unpacked archives too: nobody publishes digests of what is in them",
+    )
     parser.add_argument("--dry-run", action="store_true", help="hash, and only say what fits")
 
 
@@ -48,7 +54,9 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     models = ModelSet(settings_of(options), stop)
     choices = models.wanted(wishes_of(options))[0].choices
     listings = _listings(models, options.folder, stop)
-    rows = adopt(models, choices, listings, manner_of(models, stop, dry_run=options.dry_run))
+    manner = manner_of(models, stop, dry_run=options.dry_run)
+    manner = replace(manner, trust=models.settings.policy.first_use)
+    rows = adopt(models, choices, listings, manner)
     code = 0 if options.dry_run else exit_code(rows)
     draw(screen, models, rows, dry_run=options.dry_run)
     notes = [note for listing in listings for note in listing.notes]
@@ -106,6 +114,7 @@ def data_of(row: Adoption) -> dict[str, Any]:
         ],
         "lacks": list(row.lacks),
         "detail": row.detail,
+        "trusted": row.trusted,
         "failure": None if row.failure is None else asdict(row.failure),
     }
 
@@ -133,6 +142,8 @@ def draw(screen: Screen, models: ModelSet, rows: list[Adoption], *, dry_run: boo
     screen.line(
         f"  {would}linked: {size_text(linked)}, {would}copied: {size_text(copied)}".rstrip()
     )
+    if not dry_run and any(row.trusted for row in rows):
+        screen.line("  on trust: nobody publishes digests of these files; theirs hold from now on")
     if any(row.result in ("partly", "nothing") for row in rows):
         screen.line("  hint: `modelset download` brings what lacks, and only that")
     if any(row.result == "unpinned" for row in rows):
@@ -153,15 +164,22 @@ def words_of(row: Adoption, *, dry_run: bool) -> str:
     lacks = ", ".join(row.lacks[:_LISTED])
     more = f" and {len(row.lacks) - _LISTED} more" if len(row.lacks) > _LISTED else ""
     if row.result == "nothing":
-        return f"Nothing found of {lacks}{more}"
-    origins = sorted({one.origin.rpartition("/")[0] for one in row.taken if one.origin})
+        return f"Nothing found of {lacks}{more}" + (f"; {row.detail}" if row.detail else "")
+    origins = sorted({_folder_of(one) for one in row.taken if one.origin})
     from_where = f" from {plain(origins[0])}" if origins else ""
     size = size_text(sum(one.size for one in row.taken))
     many = f" and {len(origins) - 1} more" if len(origins) > 1 else ""
     ways = "would be taken" if dry_run else "/".join(sorted({one.way for one in row.taken}))
     verb = "Partly" if row.result == "partly" else "Can be adopted" if dry_run else "Adopted"
+    verb += " on trust" if row.trusted else ""
     rest = f"; lacks {lacks}{more}" if lacks else ""
     return f"{verb} ({size} {ways}{from_where}{many}){rest}"
+
+
+def _folder_of(one: Taken) -> str:
+    """The folder of the model that a file was found in, or the file's own."""
+    base = one.origin.removesuffix(f"/{one.name}")
+    return base if base != one.origin else one.origin.rpartition("/")[0]
 
 
 def plain(path: str) -> str:

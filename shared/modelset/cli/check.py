@@ -34,9 +34,14 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
 
 
 def settings_of_check(options: argparse.Namespace) -> Settings:
-    """The settings; those of the demo set as long as there is nothing else to look at."""
+    """The settings; for people, those of the demo set while there is nothing else to look at."""
     settings = settings_of(options)
-    if not options.demo and not is_there(settings.lock) and _has_demo(settings):
+    if (
+        not options.demo
+        and not options.events
+        and not is_there(settings.lock)
+        and _has_demo(settings)
+    ):
         say("note: nothing is locked yet, so this shows the demo set in out/demo")
         options.demo = True
         settings = settings_of(options)

@@ -2,12 +2,20 @@
 
 import argparse
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from modelset.cli.options import settings_of
 from modelset.cli.screen import Screen, say
 from modelset.core.errors import ModelSetError
-from modelset.core.found import Item, Listing, Traces, items_of, of_the_right_size, recognise
+from modelset.core.found import (
+    Candidates,
+    Item,
+    Listing,
+    Traces,
+    items_of,
+    of_the_right_size,
+    recognise,
+)
 from modelset.core.layout import InstallWheel, Unpack
 from modelset.core.lock import Lock
 from modelset.core.report import envelope
@@ -17,17 +25,23 @@ from modelset.core.values import dataclass
 from modelset.core.words import size_text
 from modelset.engine.adopt import survey
 from modelset.engine.check import Seen
-from modelset.engine.guard import Stop
+from modelset.engine.guard import RunGuard, Stop
+from modelset.engine.unpacked import Unpacked, entry_at
 from modelset.model_set import ModelSet
 from modelset.sources import SOURCES
 from modelset.store.elsewhere import known_places, project_folders, user_home
+from modelset.store.registry import read_registry
+
+# What an item is to the archive that it may have come out of.
+Judge = Callable[[Item, Seen, Unpack], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A model in another program's folder: its keys, and what this set makes of it.
 
-    `state` is `here`, `adopt`, `unpinned`, `archive`, `other`, `installed` or `unknown`.
+    `state` is `here`, `adopt`, `trust`, `unpinned`, `archive`, `other`, `installed` or `unknown`:
+    nothing vouches for the files of an unpacked `archive`, and the policy may allow to `trust` it.
     """
 
     item: Item
@@ -40,7 +54,8 @@ _WORDS = {
     "here": "here already",
     "adopt": "can be adopted",
     "unpinned": "not locked",
-    "archive": "its archive only",
+    "trust": "can be adopted, on trust",
+    "archive": "only with --trust-first-use",
     "other": "other files",
     "installed": "elsewhere",
     "unknown": "",
@@ -56,7 +71,10 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Look, draw, and return the exit code."""
     models = ModelSet(settings_of(options), stop)
     listings = listings_of(models, stop)
-    rows = [row for row in detect(models, listings) if row.is_wanted or not options.wanted]
+    trust = models.settings.policy.first_use
+    rows = [
+        row for row in detect(models, listings, trust=trust) if row.is_wanted or not options.wanted
+    ]
     draw(screen, rows)
     notes = [note for listing in listings for note in listing.notes]
     if not screen.quiet:
@@ -76,14 +94,17 @@ def listings_of(models: ModelSet, stop: Stop) -> list[Listing]:
     return survey(places, own.roots, stop)
 
 
-def detect(models: ModelSet, listings: list[Listing]) -> list[Found]:
-    """Every model of the listings, in their order."""
+def detect(models: ModelSet, listings: list[Listing], *, trust: bool = False) -> list[Found]:
+    """Every model of the listings, in their order; `trust` is what folders need that nothing
+    vouches for.
+    """
     selection, lock = models.wanted(Wishes())
     traces = traces_of(models, lock)
     wanted = {choice.model.key: choice for choice in selection.choices}
     seen = _seen(models, traces, lock)
+    judge = _judge_of(models, listings, trust=trust)
     return [
-        _judged(item, recognise(item, traces, lock), seen, wanted)
+        _judged(item, recognise(item, traces, lock), seen, wanted, judge)
         for listing in listings
         for item in items_of(listing)
     ]
@@ -127,9 +148,12 @@ def draw(screen: Screen, rows: list[Found]) -> None:
     inodes = {file.inode: file.size for row in rows for file in row.item.files}
     places = len({row.item.place.path for row in rows})
     screen.line(f"  Found: {len(rows)} in {places} folders, {size_text(sum(inodes.values()))}")
-    takeable = sum(row.state == "adopt" for row in rows)
+    takeable = sum(row.state in ("adopt", "trust") for row in rows)
     if any(row.state == "unpinned" for row in rows):
         screen.line("  hint: `modelset lock` pins what is not locked; then it can be adopted")
+    if any(row.state == "archive" for row in rows):
+        screen.line("  hint: nobody publishes digests of what archives unpack to;")
+        screen.line("        `modelset adopt --trust-first-use` takes such folders as they are")
     if takeable:
         screen.line(f"  `modelset adopt` can take {takeable} of them, without a copy on one disk")
 
@@ -163,21 +187,47 @@ def _seen(models: ModelSet, traces: Traces, lock: Lock) -> Mapping[str, Seen]:
     return {one.status.model.key: one for one in looked}
 
 
+def _judge_of(models: ModelSet, listings: list[Listing], *, trust: bool) -> Judge:
+    """What judges folders that hold what was in an archive."""
+    own = models.settings
+    registry = read_registry(own.roots["registry"])
+    pause = RunGuard(models.stop).check
+    unpacked = Unpacked(own.roots, Candidates(listings), own.policy, pause)
+
+    def judge(item: Item, seen: Seen, row: Unpack) -> str:
+        assert seen.pin is not None
+        assert seen.layout is not None
+        if item.place.root != seen.layout.root or item.name != row.path:
+            return "other"
+        model, path = seen.status.model, f"{item.place.path}/{item.name}"
+        entry = entry_at(registry, seen.pin)
+        verdict = unpacked.judge(path, model, seen.layout, row, entry)
+        fits = "trust" if trust else "archive"
+        return {"known": "adopt", "fits": fits, "other": "other"}[verdict]
+
+    return judge
+
+
 def _judged(
-    item: Item, keys: tuple[str, ...], seen: Mapping[str, Seen], wanted: Mapping[str, Choice]
+    item: Item,
+    keys: tuple[str, ...],
+    seen: Mapping[str, Seen],
+    wanted: Mapping[str, Choice],
+    judge: Judge,
 ) -> Found:
     # Of several models the one that is wanted, then the one that can be taken, speaks for all.
-    ranked = sorted((key not in wanted, _ORDER.index(_state(item, seen[key])), key) for key in keys)
+    states = {key: _state(item, seen[key], judge) for key in keys}
+    ranked = sorted(keys, key=lambda key: (key not in wanted, _ORDER.index(states[key]), key))
     if not ranked:
         return Found(item, (), "unknown", False)
-    first = ranked[0][2]
-    return Found(item, tuple(key for *_, key in ranked), _state(item, seen[first]), first in wanted)
+    first = ranked[0]
+    return Found(item, tuple(ranked), states[first], first in wanted)
 
 
-_ORDER = ("adopt", "here", "installed", "archive", "unpinned", "other")
+_ORDER = ("adopt", "trust", "here", "installed", "archive", "unpinned", "other")
 
 
-def _state(item: Item, seen: Seen) -> str:
+def _state(item: Item, seen: Seen, judge: Judge) -> str:
     if seen.pin is None or seen.layout is None or seen.findings is None:
         return "here" if item.place.is_own else "unpinned"
     if seen.status.presence == "present":
@@ -187,5 +237,5 @@ def _state(item: Item, seen: Seen) -> str:
         return "adopt"
     if any(isinstance(row, InstallWheel) for row in seen.layout.placements):
         return "installed"
-    is_archive = any(isinstance(row, Unpack) for row in seen.layout.placements)
-    return "archive" if is_archive else "other"
+    unpacks = [row for row in seen.layout.placements if isinstance(row, Unpack)]
+    return judge(item, seen, unpacks[0]) if unpacks else "other"

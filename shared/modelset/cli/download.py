@@ -4,10 +4,10 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 
-from modelset.cli.models import draw_header, draw_outcomes
+from modelset.cli.models import draw_header, draw_outcomes, say_failures
 from modelset.cli.options import add_download, add_selection, settings_of, wishes_of
 from modelset.cli.progress import make_progress
-from modelset.cli.screen import Screen, say_error
+from modelset.cli.screen import Screen
 from modelset.core.report import envelope, report_data
 from modelset.core.types import Report
 from modelset.core.values import replace
@@ -70,7 +70,7 @@ def fetch(options: argparse.Namespace, screen: Screen, models: ModelSet) -> Repo
     advice = models.recommendation
     screen.line(f"  Recommended Whisper: {advice.whisper} ({advice.reason})")
     screen.line()
-    progress = make_progress(quiet=options.quiet)
+    progress = make_progress(screen)
     try:
         return models.download(wishes_of(options), terms_of(options, models), progress)
     finally:
@@ -80,9 +80,7 @@ def fetch(options: argparse.Namespace, screen: Screen, models: ModelSet) -> Repo
 def draw(screen: Screen, models: ModelSet, report: Report) -> None:
     """The screen after a download; with --quiet, only what makes it fail."""
     if screen.quiet:
-        for outcome in report.outcomes:
-            if outcome.failure is not None and outcome.tier == "critical":
-                say_error(outcome.failure.message, outcome.failure.hint)
+        say_failures(row for row in report.outcomes if row.tier == "critical")
         return
     screen.title("DOWNLOAD RESULTS")
     draw_outcomes(screen, models, report)

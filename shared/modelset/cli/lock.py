@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelset.cli.download import session
+from modelset.cli.models import say_failures
 from modelset.cli.options import add_selection, settings_of, wishes_of
 from modelset.cli.progress import make_progress
 from modelset.cli.screen import Screen, say_error
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
         if options.upgrade == []:
             again = keys
         lock = read_lock(settings.lock)
-        with world_of(models, quiet=screen.quiet) as world:
+        with world_of(models, screen) as world:
             rows = ask_sources(selection.choices, lock, world, models.terms, again=again)
             write_pins(rows, world)
     code = _exit_code(rows)
@@ -68,9 +69,9 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
 
 
 @contextlib.contextmanager
-def world_of(models: ModelSet, *, quiet: bool) -> Iterator["World"]:
+def world_of(models: ModelSet, screen: Screen) -> Iterator["World"]:
     """What a run over the network works on, shown as it goes."""
-    progress = make_progress(quiet=quiet)
+    progress = make_progress(screen)
     try:
         with models.world(progress) as world:
             yield world
@@ -104,9 +105,7 @@ def row_data(row: "Pinned") -> dict[str, Any]:
 def draw_failures(screen: Screen, rows: Sequence["Pinned"]) -> None:
     """What there is to say of single models, and what mends those that failed."""
     if screen.quiet:
-        for row in rows:
-            if row.failure is not None:
-                say_error(row.failure.message, row.failure.hint)
+        say_failures(rows)
         return
     for row in rows:
         if row.failure is not None:

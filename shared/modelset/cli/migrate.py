@@ -13,8 +13,9 @@ from typing import Any
 from modelset.cli.adopt import adopt, data_of, manner_of, plain, words_of
 from modelset.cli.detect import Found, detect, listings_of
 from modelset.cli.detect import data_of as found_data
+from modelset.cli.models import say_failures
 from modelset.cli.options import settings_of
-from modelset.cli.screen import Screen, say_error
+from modelset.cli.screen import Screen
 from modelset.core.errors import ModelSetError, exit_code_of
 from modelset.core.found import Adoption, Listing
 from modelset.core.legacy import KEYS, OWN_VARIABLES
@@ -93,9 +94,7 @@ def draw(
 ) -> None:
     """What was taken, what was left, and the new lines; with --quiet, only failures."""
     if screen.quiet:
-        for row in rows:
-            if row.failure is not None:
-                say_error(row.failure.message, row.failure.hint)
+        say_failures(rows)
         return
     screen.title("MIGRATION" + (" (nothing is changed)" if dry_run else ""))
     for row in rows:

@@ -1,14 +1,32 @@
 """How models are drawn: rows by category, for the download and the check alike."""
 
-from modelset.cli.screen import Mark, Screen
+from collections.abc import Iterable
+from typing import Protocol
+
+from modelset.cli.screen import Mark, Screen, say_error
 from modelset.core.formats import PICKLE
 from modelset.core.report import group_by_category
-from modelset.core.types import Outcome, Report, Status
+from modelset.core.types import Failure, Outcome, Report, Status
 from modelset.core.words import size_text
 from modelset.model_set import ModelSet
 from modelset.settings import Settings
 
 _MARKS: dict[str, Mark] = {"present": "ok", "skipped": "none"}
+
+
+class Failed(Protocol):
+    """Whatever can have failed: an outcome, or the row of a command."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why, if it has."""
+
+
+def say_failures(rows: Iterable[Failed]) -> None:
+    """With --quiet: only what failed, and what mends it."""
+    for row in rows:
+        if row.failure is not None:
+            say_error(row.failure.message, row.failure.hint)
 
 
 def draw_header(screen: Screen, models: ModelSet) -> None:

@@ -19,6 +19,9 @@ _SETTINGS = (
     "limit_rate",
     "transport",
     "trust_first_use",
+    "host",
+    "port",
+    "token_file",
 )
 
 
@@ -51,6 +54,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-color", action="store_true", help="no colours")
     group.add_argument("--demo", action="store_true", help="the demo set in out/demo, offline")
     group.add_argument("--env-file", metavar="FILE", help="variables from this file as well")
+    group.add_argument(
+        "--events", action="store_true", help="for programs: events as JSON lines on stderr"
+    )
     group.add_argument("--debug", action="store_true", help="show where an error came from")
 
 
@@ -74,6 +80,20 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def add_download(parser: argparse.ArgumentParser) -> None:
     """What says how to download."""
+    group = _add_manner(parser)
+    group.add_argument("--locked", action="store_true", help="fail when the lock is out of date")
+    group.add_argument("--frozen", action="store_true", help="trust the lock, resolve nothing")
+    group.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def add_transfer(parser: argparse.ArgumentParser) -> None:
+    """What says how files come, where it is clear which."""
+    _add_manner(parser).add_argument(
+        "--hf-token-file", metavar="FILE", help="a file with the token"
+    )
+
+
+def _add_manner(parser: argparse.ArgumentParser) -> Any:
     group = parser.add_argument_group("how")
     group.add_argument("--max-workers", metavar="N", help="models side by side (3)")
     group.add_argument(
@@ -92,9 +112,7 @@ def add_download(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="take a pickle that nobody publishes a digest of, and pin what came",
     )
-    group.add_argument("--locked", action="store_true", help="fail when the lock is out of date")
-    group.add_argument("--frozen", action="store_true", help="trust the lock, resolve nothing")
-    group.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    return group
 
 
 def wishes_of(options: argparse.Namespace) -> Wishes:

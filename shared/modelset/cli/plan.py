@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from modelset.cli.download import session, terms_of
 from modelset.cli.models import disk_words, draw_hints
 from modelset.cli.options import add_download, add_selection, wishes_of
-from modelset.cli.progress import make_progress
+from modelset.cli.progress import Silence, make_progress
 from modelset.cli.screen import Screen
 from modelset.core.errors import KINDS, exit_code_of
 from modelset.core.plan import SPARE_BYTES
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
 def run_in(models: ModelSet, options: argparse.Namespace, screen: Screen) -> int:
     """Decide and draw within a session; returns the exit code."""
     selection = models.select(wishes_of(options))
-    progress = make_progress(quiet=options.quiet or options.json)
+    progress = Silence() if screen.as_json else make_progress(screen)
     try:
         terms = terms_of(options, models)
         report = models.download(wishes_of(options), terms, progress)

@@ -1,22 +1,29 @@
 """Shows a download: live bars on a terminal, one line an event and a heartbeat otherwise."""
 
+import contextlib
 import datetime
+import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from modelset.cli.screen import can_show, say
-from modelset.core.events import Beat, Ended, Event, Moved, Retrying, Started, Unpacked
-from modelset.core.values import dataclass
+from modelset.cli.screen import Screen, can_show, say
+from modelset.core.events import Beat, Emit, Ended, Event, Moved, Retrying, Started, Unpacked
+from modelset.core.report import outcome_data
+from modelset.core.values import asdict, dataclass
 from modelset.core.words import size_text, time_text
 
 HEARTBEAT_S = 10.0
+# How often a program is told how far a model is.
+_TOLD_S = 0.25
 
 
-def make_progress(*, quiet: bool) -> "Lines | Bars | Silence":
+def make_progress(screen: Screen) -> "Documents | Lines | Bars | Silence":
     """Whatever suits stderr."""
-    if quiet:
+    if screen.events:
+        return Documents()
+    if screen.quiet:
         return Silence()
     return Bars() if sys.stderr.isatty() else Lines()
 
@@ -88,6 +95,47 @@ class Lines:
         say(f"{stamp} {key} {words}")
 
 
+class Documents:
+    """One JSON document a line for each event, and four a second for each model that moves.
+
+    Counts are bytes of the whole model, so that a reader needs no earlier line.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._have: dict[str, int] = {}
+        self._unpacked: dict[str, int] = {}
+        self._told: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Started):
+            self._have[event.key] = event.bytes_kept
+            self._say("started", **asdict(event))
+        elif isinstance(event, Moved):
+            self._have[event.key] += event.delta
+            self._tell("moved", event.key, self._have)
+        elif isinstance(event, Unpacked):
+            self._unpacked[event.key] = self._unpacked.get(event.key, 0) + event.count
+            self._tell("unpacked", event.key, self._unpacked)
+        elif isinstance(event, Retrying):
+            self._say("retrying", **asdict(event))
+        elif isinstance(event, Ended):
+            self._say("ended", **outcome_data(event.outcome))
+
+    def close(self) -> None:
+        """End."""
+
+    def _tell(self, kind: str, key: str, counts: dict[str, int]) -> None:
+        now = self._clock()
+        if now - self._told.get(key, -_TOLD_S) >= _TOLD_S:
+            self._told[key] = now
+            self._say(kind, key=key, bytes=counts[key])
+
+    def _say(self, kind: str, **data: Any) -> None:
+        say(json.dumps({"event": kind, **data}))
+
+
 class Bars:
     """A bar for each model in hand, one for all; what has ended scrolls up."""
 
@@ -103,10 +151,10 @@ class Bars:
         """Take an event."""
         if isinstance(event, Started):
             if self._total is None:
-                self._total = self._bar("total", 0, 0)
+                self._total = new_bar("total", 0, 0)
             self._total.total += event.bytes_total
             self._total.update(event.bytes_kept)
-            self._bars[event.key] = self._bar(event.key, event.bytes_total, event.bytes_kept)
+            self._bars[event.key] = new_bar(event.key, event.bytes_total, event.bytes_kept)
         elif isinstance(event, Moved):
             self._bars[event.key].update(event.delta)
             self._total.update(event.delta)
@@ -130,18 +178,22 @@ class Bars:
             if bar is not None:
                 bar.close()
 
-    def _bar(self, name: str, total: int, have: int) -> Any:
-        return self._tqdm(
-            desc=f"  {name}"[:36],
-            total=total,
-            initial=have,
-            unit="B",
-            unit_scale=True,
-            leave=False,
-            dynamic_ncols=True,
-            ascii=not can_show(sys.stderr, "█"),
-            file=sys.stderr,
-        )
+
+def new_bar(name: str, total: int, have: int) -> Any:
+    """A bar on stderr that counts bytes, and goes when it is closed."""
+    from tqdm import tqdm  # here, because most runs of a program draw nothing
+
+    return tqdm(
+        desc=f"  {name}"[:36],
+        total=total,
+        initial=have,
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        dynamic_ncols=True,
+        ascii=not can_show(sys.stderr, "█"),
+        file=sys.stderr,
+    )
 
 
 def retry_words(event: Retrying) -> str:
@@ -159,3 +211,33 @@ def ended_words(event: Ended) -> str:
     reused = f", {size_text(outcome.bytes_reused)} reused" if outcome.bytes_reused else ""
     moved = size_text(outcome.bytes_moved)
     return f"downloaded {moved} in {time_text(outcome.seconds)}, verified{reused}"
+
+
+@contextlib.contextmanager
+def one_bar(screen: Screen) -> Iterator[Emit]:
+    """One progress over all bytes: a bar on a terminal, lines otherwise."""
+    is_bar = not screen.quiet and not screen.events and sys.stderr.isatty()
+    shown = _OneBar() if is_bar else make_progress(screen)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class _OneBar:
+    """A bar that only the events of one whole move."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Started):
+            self._bar = new_bar(event.key, event.bytes_total, 0)
+        elif isinstance(event, Moved) and self._bar is not None:
+            self._bar.update(event.delta)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelset.cli.options import settings_of
+from modelset.cli.progress import one_bar
 from modelset.cli.screen import Screen
 from modelset.core.errors import ModelSetError
 from modelset.core.report import envelope
@@ -35,7 +36,9 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     left_out: Mapping[str, str] = {}
     if options.rebuild:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        made = rebuild(models.inspector, own.lock, models.catalog.models, stop, now)
+        known, hands = models.catalog.models, models.profile.cores_logical
+        with one_bar(screen) as emit:
+            made = rebuild(models.inspector, own.lock, known, stop, now, hands=hands, emit=emit)
         entries, left_out = dict(made.entries), made.left_out
     else:
         if problem := problem_of(folder):

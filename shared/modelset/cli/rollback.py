@@ -6,10 +6,9 @@ from typing import Any
 
 from modelset.cli.download import session
 from modelset.cli.lock import short, world_of
-from modelset.cli.models import draw_outcomes
-from modelset.cli.options import settings_of
-from modelset.cli.screen import Screen, say_error
-from modelset.cli.update import add_transfer
+from modelset.cli.models import draw_outcomes, say_failures
+from modelset.cli.options import add_transfer, settings_of
+from modelset.cli.screen import Screen
 from modelset.core.lock import is_current, is_same, pin_before
 from modelset.core.report import envelope, report_data
 from modelset.core.types import Choice, Pin, Report
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
         models = ModelSet(settings, stop)
         choice, now, history = _known(models, options.key)
         pin = pin_before(choice.model, now, history, options.to)
-        with world_of(models, quiet=screen.quiet) as world:
+        with world_of(models, screen) as world:
             need = bytes_to_fetch(Pinned(choice, now, pin), world.inspector)
             screen.title("ROLLBACK")
             screen.line(f"  {choice.model.key}: from {short(now)} back to {short(pin)}")
@@ -114,9 +113,7 @@ def _words(row: dict[str, Any]) -> str:
 def _draw_end(screen: Screen, models: ModelSet, report: Report, pin: Pin, need: int) -> None:
     failed = [outcome for outcome in report.outcomes if outcome.failure is not None]
     if screen.quiet:
-        for outcome in failed:
-            if outcome.failure is not None:
-                say_error(outcome.failure.message, outcome.failure.hint)
+        say_failures(failed)
         return
     if failed or need:
         draw_outcomes(screen, models, report)

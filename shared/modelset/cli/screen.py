@@ -17,10 +17,12 @@ _MARKS: Mapping[Mark, tuple[str, str, str]] = {
 
 
 class Screen:
-    """One command's output. With `as_json`, one document on stdout and nothing else there."""
+    """One command's output. With `as_json`, one document on stdout and nothing else there; with
+    `events`, what happens is said as documents on stderr.
+    """
 
-    def __init__(self, *, as_json: bool, quiet: bool, color: bool) -> None:
-        self.as_json, self.quiet = as_json, quiet
+    def __init__(self, *, as_json: bool, quiet: bool, color: bool, events: bool = False) -> None:
+        self.as_json, self.quiet, self.events = as_json, quiet, events
         self._color = color and not as_json and sys.stdout.isatty()
         self._fancy = can_show(sys.stdout, "✓·")
 

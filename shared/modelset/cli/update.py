@@ -13,8 +13,9 @@ from modelset.cli.lock import (
     short,
     world_of,
 )
-from modelset.cli.models import draw_outcomes
-from modelset.cli.screen import Screen, say_error
+from modelset.cli.models import draw_outcomes, say_failures
+from modelset.cli.options import add_transfer
+from modelset.cli.screen import Screen
 from modelset.core.errors import ModelSetError
 from modelset.core.report import envelope, report_data
 from modelset.core.select import Wishes
@@ -39,23 +40,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_transfer(parser)
 
 
-def add_transfer(parser: argparse.ArgumentParser) -> None:
-    """What says how files come, where which files is clear."""
-    group = parser.add_argument_group("how")
-    group.add_argument("--hf-token-file", metavar="FILE", help="a file with the token")
-    group.add_argument("--max-workers", metavar="N", help="models side by side (3)")
-    group.add_argument("--timeout", metavar="SECONDS", help="each model's deadline")
-    group.add_argument("--connections", metavar="N", help="connections of the whole run (16)")
-    group.add_argument("--limit-rate", metavar="RATE", help="of the whole run, such as 20M")
-    group.add_argument("--transport", metavar="NAME", help="auto, http or xet (auto)")
-    group.add_argument(
-        "--trust-first-use",
-        action="store_true",
-        default=None,
-        help="take a pickle that nobody publishes a digest of, and pin what came",
-    )
-
-
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Compare, bring what has changed, draw, and return the exit code."""
     from modelset.engine.locking import ask_sources, bring_changed, bytes_to_fetch
@@ -66,7 +50,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
         named = {models.catalog.get(key).key for key in options.keys}
         lock, terms = read_lock(settings.lock), models.terms
         report = Report()
-        with world_of(models, quiet=screen.quiet) as world:
+        with world_of(models, screen) as world:
             again = [choice.model.key for choice in choices]
             rows = ask_sources(choices, lock, world, terms, again=again, brief=True)
             newer = [row for row in rows if _is_newer(row, named, check=options.check)]
@@ -140,9 +124,7 @@ def _draw_end(
         return
     failed = [outcome for outcome in report.outcomes if outcome.failure is not None]
     if screen.quiet:
-        for outcome in failed:
-            if outcome.failure is not None:
-                say_error(outcome.failure.message, outcome.failure.hint)
+        say_failures(failed)
         return
     draw_outcomes(screen, models, report)
     screen.line()

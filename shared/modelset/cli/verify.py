@@ -2,24 +2,19 @@
 
 import argparse
 import gc
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 from modelset.cli.check import draw, settings_of_check
-from modelset.cli.download import session
 from modelset.cli.options import add_selection, settings_of, wishes_of
-from modelset.cli.progress import Lines, Silence, make_progress
-from modelset.cli.screen import Screen, can_show, say_error
-from modelset.core.events import Emit, Event, Moved, Started
+from modelset.cli.progress import make_progress, one_bar
+from modelset.cli.screen import Screen, say_error
+from modelset.core.events import Emit
 from modelset.core.report import check_exit_code, envelope, report_data
 from modelset.core.select import Wishes, with_locked
 from modelset.core.types import Outcome, Report, Selection
 from modelset.core.values import asdict, replace
 from modelset.core.vouch import Foreign
 from modelset.core.words import size_text
-from modelset.engine.foreign import verify_foreign
 from modelset.engine.guard import Stop
 from modelset.engine.lock import read_lock
 from modelset.engine.verify import Manner, Verified, remove_lists
@@ -50,22 +45,24 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
         # Without a lock a check shows the demo set; what others put here needs no lock.
         settings = settings_of(options) if options.foreign else settings_of_check(options)
         return _run_in(ModelSet(settings, stop), options, screen)
+    from modelset.cli.download import session  # only a repair has a use for what downloads
+
     with session(options) as settings:
         return _run_in(ModelSet(settings, stop), options, screen)
 
 
 def _run_in(models: ModelSet, options: argparse.Namespace, screen: Screen) -> int:
     wishes = wishes_of(options)
-    with _showing(options) as emit:
+    with one_bar(screen) as emit:
         found = models.verified(wishes, fast=options.fast, emit=emit)
     foreign: list[Foreign] = []
     if options.foreign or not is_there(models.settings.lock):
-        with _showing(options) as emit:
+        with one_bar(screen) as emit:
             foreign = _foreign(models, emit)
     report: Report = found.report
     outcomes: tuple[Outcome, ...] = ()
     if options.repair and found.broken:
-        report, outcomes = _repair(models, options, found)
+        report, outcomes = _repair(models, screen, found)
     corrupt = [row for row in foreign if row.word == "corrupt"]
     code = report.exit_code or (8 if corrupt else 0)
     report = replace(report, exit_code=code, outcomes=outcomes)
@@ -85,6 +82,8 @@ def _run_in(models: ModelSet, options: argparse.Namespace, screen: Screen) -> in
 
 def _foreign(models: ModelSet, emit: Emit) -> list[Foreign]:
     """What lies in our folders and belongs to no pin of the lock."""
+    from modelset.engine.foreign import verify_foreign
+
     lock = read_lock(models.settings.lock)
     locked = with_locked(models.catalog, Selection(()), lock).choices
     seen = models.inspector.look(locked, lock)
@@ -93,18 +92,18 @@ def _foreign(models: ModelSet, emit: Emit) -> list[Foreign]:
 
 
 def _repair(
-    models: ModelSet, options: argparse.Namespace, found: Verified
+    models: ModelSet, screen: Screen, found: Verified
 ) -> tuple[Report, tuple[Outcome, ...]]:
     """Fetch what is broken, exactly as it is pinned, and verify those models again."""
     remove_lists(found.lists)
     terms = replace(models.terms, frozen=True)
     wishes = Wishes(keys=found.broken)
-    progress = make_progress(quiet=options.quiet)
+    progress = make_progress(screen)
     try:
         outcomes = models.download(wishes, terms, progress).outcomes
     finally:
         progress.close()
-    with _showing(options) as emit:
+    with one_bar(screen) as emit:
         after = {
             row.model.key: row
             for row in models.verified(wishes, fast=False, emit=emit).report.statuses
@@ -168,45 +167,3 @@ def _draw_foreign(screen: Screen, foreign: Sequence[Foreign]) -> None:
 def _draw_rest(screen: Screen, count: int) -> None:
     if count > _MOST_SHOWN:
         screen.line(f"    and {count - _MOST_SHOWN} more; --json names them all")
-
-
-@contextmanager
-def _showing(options: argparse.Namespace) -> Iterator[Emit]:
-    """One progress over all bytes: a bar on a terminal, lines otherwise."""
-    shown: Silence | Lines | _Bar = Silence()
-    if not options.quiet:
-        shown = _Bar() if sys.stderr.isatty() else Lines()
-    try:
-        yield shown
-    finally:
-        shown.close()
-
-
-class _Bar:
-    """The one bar of a verification."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def __call__(self, event: Event) -> None:
-        """Take an event."""
-        if isinstance(event, Started):
-            from tqdm import tqdm  # here, because most runs of a program draw nothing
-
-            self._bar = tqdm(
-                desc=f"  {event.key}",
-                total=event.bytes_total,
-                unit="B",
-                unit_scale=True,
-                leave=False,
-                dynamic_ncols=True,
-                ascii=not can_show(sys.stderr, "█"),
-                file=sys.stderr,
-            )
-        elif isinstance(event, Moved) and self._bar is not None:
-            self._bar.update(event.delta)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()

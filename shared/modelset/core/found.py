@@ -111,7 +111,9 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """How the adoption of one model ended; `lacks` names files that were found nowhere."""
+    """How the adoption of one model ended; `lacks` names files that were found nowhere, and
+    `trusted` says that nothing but where it lay spoke for what was taken.
+    """
 
     model: Model
     tier: Tier
@@ -120,6 +122,7 @@ class Adoption:
     lacks: tuple[str, ...] = ()
     detail: str = ""
     failure: Failure | None = None
+    trusted: bool = False
 
     def bytes_by(self, *ways: Way) -> int:
         """Bytes that came in one of these ways."""
@@ -179,7 +182,9 @@ class Candidates:
 
     def __init__(self, listings: Iterable[Listing]) -> None:
         self._by_size: dict[int, dict[tuple[int, int], File]] = {}
+        self._places: list[Place] = []
         for listing in listings:
+            self._places.append(listing.place)
             for file in listing.files:
                 known = self._by_size.setdefault(file.size, {})
                 # Of two names the digest is the one that tells more.
@@ -196,6 +201,16 @@ class Candidates:
             return (1 if file.label == label else 2), file.path
 
         return sorted(self._by_size.get(artifact.size, {}).values(), key=rank)
+
+    def folders(self, root: str, name: str) -> list[str]:
+        """Where a folder of this name may lie: in a place like that root, or where users say."""
+        found = []
+        for place in self._places:
+            if place.root == root or (not place.root and not place.only):
+                found.append(f"{place.path}/{name}")
+            if not place.root and f"/{place.path}".endswith(f"/{name}"):
+                found.append(place.path)  # the very folder was named
+        return list(dict.fromkeys(found))
 
 
 def _is_traced(item: Item, root: str, pattern: str) -> bool:

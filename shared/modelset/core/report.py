@@ -83,7 +83,7 @@ def report_data(report: Report) -> dict[str, Any]:
     """A report for programs."""
     return {
         "models": [_status_data(status) for status in report.statuses],
-        "outcomes": [_outcome_data(outcome) for outcome in report.outcomes],
+        "outcomes": [outcome_data(outcome) for outcome in report.outcomes],
         "left_out": [{"key": row.model.key, "why": row.why} for row in report.left_out],
         "available": [model.key for model in report.available],
         "total_bytes": report.total_bytes,
@@ -107,7 +107,8 @@ def _status_data(status: Status) -> dict[str, Any]:
     }
 
 
-def _outcome_data(outcome: Outcome) -> dict[str, Any]:
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """What became of a model, for programs."""
     failure = None if outcome.failure is None else asdict(outcome.failure)
     return {
         "key": outcome.model.key,

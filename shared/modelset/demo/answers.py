@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modelset.demo import github, ollama, packages, plain_hosts, raw, releases
-from modelset.demo.exchange import Ask, Reply, error_reply, text_reply
+from modelset.demo.exchange import Ask, Reply, error_reply, tagged, text_reply
 from modelset.demo.files import SILERO_HOST, VOSK_HOST, WHISPER_HOST
 from modelset.demo.hub_api import answer_api
 from modelset.demo.hub_files import answer_file
@@ -20,6 +20,8 @@ _PARTS: dict[str, Callable[[Site, Ask], Reply]] = {
     "simple": packages.answer,
     "ollama": ollama.answer,
 }
+# Those whose answers about models can be asked for again by their tag.
+_TAGGED = ("github-api", "raw", "vosk")
 _PLAIN = {"whisper": WHISPER_HOST, "silero": SILERO_HOST, "vosk": VOSK_HOST}
 
 
@@ -39,7 +41,7 @@ def answer(site: Site, ask: Ask) -> Reply:
     if found is not None:
         return found
     if inner.path.startswith("/api/"):
-        return answer_api(site, inner, prefix)
+        return tagged(ask, answer_api(site, inner, prefix))
     return error_reply(404, "Not Found")
 
 
@@ -53,8 +55,10 @@ def _is_part(name: str, ask: Ask) -> bool:
 def _elsewhere(site: Site, ask: Ask, part: str) -> Reply:
     if ask.method not in ("GET", "HEAD"):
         return text_reply("Method Not Allowed\n", status=405)
-    if part in _PLAIN:
-        return plain_hosts.answer(site, ask, _PLAIN[part])
     if part in SERVICES:
         return SERVICES[part](ask)
-    return _PARTS[part](site, ask)
+    if part in _PLAIN:
+        reply = plain_hosts.answer(site, ask, _PLAIN[part])
+    else:
+        reply = _PARTS[part](site, ask)
+    return tagged(ask, reply) if part in _TAGGED else reply

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -54,6 +56,22 @@ def json_reply(
     """Answer with a JSON document."""
     body = json.dumps(document, separators=(",", ":")).encode()
     return Reply(status, (("Content-Type", f"{kind}; charset=utf-8"), *headers), body)
+
+
+def tagged(ask: Ask, reply: Reply) -> Reply:
+    """The same answer with a weak tag of its body, or a 304 for who has that body already."""
+    is_plain = reply.status == 200 and ask.method in ("GET", "HEAD")
+    if not is_plain or any(name == "ETag" for name, _ in reply.headers):
+        return reply
+    digest = base64.b64encode(hashlib.sha1(reply.body, usedforsecurity=False).digest())
+    # The form that the Hub's own server gives it: the length, and a short sum.
+    tag = f'W/"{len(reply.body):x}-{digest.decode().rstrip("=")}"'
+    headers = (*reply.headers, ("ETag", tag))
+    asked = [one.strip() for one in (ask.headers.get("If-None-Match") or "").split(",")]
+    bare = [one.removeprefix("W/") for one in asked]
+    if "*" in asked or tag.removeprefix("W/") in bare:
+        return Reply(304, headers)
+    return replace(reply, headers=headers)
 
 
 def text_reply(text: str, kind: str = "text/plain", status: int = 200) -> Reply:

@@ -16,6 +16,7 @@ from modelset.core.values import dataclass, replace
 from modelset.engine.check import Inspector, Seen
 from modelset.engine.guard import RunGuard, Stop
 from modelset.engine.lock import turn
+from modelset.engine.unpacked import Takeover, Unpacked, entry_at
 from modelset.store.adopt import Proven, opened, remove_original
 from modelset.store.elsewhere import look
 from modelset.store.files import hasher_for, saying, volume_of, write_atomic
@@ -35,13 +36,16 @@ _Way = PutFile | InstallWheel | Unpack
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to adopt; with `move` the originals go once their model is whole here."""
+    """How to adopt; with `move` the originals go once their model is whole here, with `trust` a
+    folder counts for the archive that it was unpacked from.
+    """
 
     policy: Policy
     stop: Stop
     now: Callable[[], str]
     dry_run: bool = False
     move: bool = False
+    trust: bool = False
 
 
 def survey(
@@ -72,6 +76,9 @@ class Adopt:
         self._entries: dict[str, dict[str, Any]] = {}
         self._wrong: set[tuple[tuple[int, int], str]] = set()
         self._pause = RunGuard(manner.stop).check
+        policy = replace(manner.policy, first_use=manner.trust)
+        means = self._pause, self._found
+        self._unpacked = Unpacked(self._roots, candidates, policy, *means, dry_run=manner.dry_run)
 
     def run(self, choices: Iterable[Choice], lock: Lock) -> list[Adoption]:
         """Do it, one model after the other; raises ModelSetError when stopped."""
@@ -121,26 +128,36 @@ class Adopt:
         taken: list[Taken] = []
         lacks: list[str] = []
         sha256: dict[str, str] = {}
+        folder = Takeover()
         for artifact, part in _in_turn(seen.pin, seen.layout, seen.findings.lacking):
             is_marker = any(isinstance(row, PutFile) and row.is_marker for row in part.placements)
             with self._found(artifact) as proven:
                 if proven is None and artifact.size:
-                    lacks.append(artifact.name)
+                    folder = self._take_over(choice, seen.pin, part)
+                    taken += folder.taken
+                    lacks += () if folder.taken else folder.lacks or (artifact.name,)
                 elif not (lacks and is_marker):
                     taken.append(self._put(artifact, part, proven))
                     sha256[artifact.digest] = proven.sha256 if proven is not None else ""
         rows, names = tuple(taken), tuple(dict.fromkeys(lacks))
-        adoption = Adoption(choice.model, choice.tier, "adopted", rows, names)
+        adoption = Adoption(
+            choice.model, choice.tier, "adopted", rows, names, folder.why, trusted=folder.trusted
+        )
         if lacks:
             return replace(adoption, result="partly" if taken else "nothing")
         if not self._manner.dry_run:
             self._finish(choice, seen.pin, seen.layout, sha256)
-            if self._manner.move and any(
-                isinstance(row, PutFile) for row in seen.layout.placements
-            ):
+            if self._manner.move and (folder.taken or _puts_files(seen.layout)):
                 gone = sum([remove_original(row) for row in taken])
                 adoption = replace(adoption, detail=f"{gone} of {len(taken)} originals removed")
         return adoption
+
+    def _take_over(self, choice: Choice, pin: Pin, part: Layout) -> Takeover:
+        """What lies unpacked somewhere, where an archive itself is nowhere."""
+        (row,) = part.placements if len(part.placements) == 1 else (None,)
+        if not isinstance(row, Unpack):
+            return Takeover()
+        return self._unpacked.take(choice.model, part, row, entry_at(self._known, pin))
 
     def _finish(self, choice: Choice, pin: Pin, layout: Layout, sha256: Mapping[str, str]) -> None:
         """Links, lists and refs; then it has to be whole, and is remembered."""
@@ -207,6 +224,10 @@ class Adopt:
         for row in part.placements if not self._manner.dry_run else ():
             if isinstance(row, PutFile):
                 write_atomic(inside(root, row.path), b"")
+
+
+def _puts_files(layout: Layout) -> bool:
+    return any(isinstance(row, PutFile) for row in layout.placements)
 
 
 def _in_turn(pin: Pin, layout: Layout, lacking: set[str]) -> list[tuple[Artifact, Layout]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from modelset.core.events import Emit, Moved, Started
 from modelset.engine.guard import RunGuard, Stop
 from modelset.engine.run import Crew
-from modelset.store.digests import Job, Key, State
+from modelset.store.digests import Job, Key
 from modelset.store.files import CHUNK
 from modelset.store.findings import read_digest
 
@@ -14,20 +14,27 @@ from modelset.store.findings import read_digest
 NAME = "verify"
 # How many bytes pass before a worker says so again.
 _STEP = 8 * CHUNK
+# To open a file up to here takes longer than to hash it.
+_SMALL = 32 * 1024
 
 
 def in_order(jobs: Iterable[Job], hands: int) -> list[Job]:
-    """The order to read in: as the files lie on the disk, as far as their inodes tell, but first
-    the few so large that one of them, begun last, would leave the other cores without work.
+    """The order to read in. First come the few so large that one of them, begun last, would leave
+    the other cores without work; then the small ones, and then the rest, both as they lie on the
+    disk, as far as their inodes tell.
+
+    The interpreter reads small files one at a time, however many hands there are: all but one of
+    those have something larger to hash meanwhile.
     """
-    rows = list(jobs)
+    rows = sorted(jobs, key=lambda job: (-job.size, job.state))
     large = sum(job.size for job in rows) / (4 * hands)
-
-    def rank(job: Job) -> tuple[bool, int, State]:
-        is_large = job.size > large
-        return not is_large, -job.size if is_large else 0, job.state
-
-    return sorted(rows, key=rank)
+    ahead = [
+        job
+        for place, job in enumerate(rows)
+        if job.size > large or (place < hands - 1 and job.size > _SMALL)
+    ]
+    rest = sorted(rows[len(ahead) :], key=lambda job: (job.size > _SMALL, job.state))
+    return ahead + rest
 
 
 def read_all(jobs: Iterable[Job], hands: int, emit: Emit, stop: Stop) -> dict[Key, str]:

@@ -178,24 +178,28 @@ class Download:
         order = {choice.model.key: number for number, choice in enumerate(selection.choices)}
         outcomes.sort(key=lambda outcome: order[outcome.model.key])
         ready = {outcome.model.key for outcome in outcomes if outcome.result == "ready"}
+        after, total_bytes = self._look_again(
+            tuple(choice for choice in selection.choices if choice.model.key not in ready)
+        )
         return Report(
-            statuses=tuple(self._planned),
+            statuses=tuple(after.get(row.model.key, row) for row in self._planned),
             outcomes=tuple(outcomes),
             left_out=selection.left_out,
-            total_bytes=self._total_bytes(
-                tuple(choice for choice in selection.choices if choice.model.key not in ready)
-            ),
+            total_bytes=total_bytes,
             exit_code=KINDS[stop.code].exit_code if stop.code else download_exit_code(outcomes),
         )
 
-    def _total_bytes(self, changed: tuple[Choice, ...]) -> int:
-        """Bytes of all models; those that were ready from the start need no second look."""
+    def _look_again(self, changed: tuple[Choice, ...]) -> tuple[dict[str, Status], int]:
+        """What is on the disk now, where that may have changed, and the bytes of all models."""
         lock = read_lock(self._world.lock_path) if changed else EMPTY
         inodes = dict(self._ready_inodes)
+        statuses = {}
         for one in self._world.inspector.look(changed, lock):
             if one.findings is not None:
                 inodes |= one.findings.inodes
-        return sum(inodes.values())
+            if not self._terms.dry_run:
+                statuses[one.status.model.key] = one.status
+        return statuses, sum(inodes.values())
 
 
 def _refuse_if_full(seen: list[Seen], roots: Roots) -> None:

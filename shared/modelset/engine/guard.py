@@ -1,5 +1,7 @@
 """The only clock: deadlines, stops, and waits that notice both."""
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +24,17 @@ class Stop:
         """Ask everything to end; `code` is `stopped` or `terminated`."""
         self.code = self.code or code
         self.event.set()
+
+    def with_input(self, descriptor: int) -> None:
+        """Stop too when this input ends: the program that started this one has ended."""
+
+        def wait() -> None:
+            with contextlib.suppress(OSError):
+                while os.read(descriptor, 4096):
+                    pass
+            self.ask("terminated")
+
+        threading.Thread(target=wait, daemon=True).start()
 
 
 class RunGuard:

@@ -10,6 +10,7 @@ from modelset.core.lock import Lock, is_current, is_same
 from modelset.core.ports import Web
 from modelset.core.types import Choice, Failure, Pin, Report, Selection
 from modelset.core.values import dataclass, replace
+from modelset.engine.again import asked_again
 from modelset.engine.check import Inspector
 from modelset.engine.lock import read_lock, turn, write_lock
 from modelset.engine.run import Crew
@@ -104,7 +105,7 @@ def ask_sources(
         if row.key in again or not is_current(row.old, row.choice.model)
     ]
     for row in asked:
-        crew.start(lambda row=row: _ask(row, world, terms, crew.tell, brief))  # type: ignore[misc]
+        crew.start(lambda row=row: _ask(row, world, terms, crew.tell, brief, row.key in again))  # type: ignore[misc]
     try:
         waiting = {row.key for row in asked}
         while crew.is_busy and not world.stop.event.is_set():
@@ -121,7 +122,9 @@ def ask_sources(
     return tuple(rows[choice.model.key] for choice in choices)
 
 
-def _ask(row: Pinned, world: World, terms: Terms, tell: Tell, brief: bool) -> Pinned:
+def _ask(
+    row: Pinned, world: World, terms: Terms, tell: Tell, brief: bool, is_again: bool
+) -> Pinned:
     """The row with the source's answer, or with why there is none; never raises."""
     model, old = row.choice.model, row.old
     guard = world.guard(terms, 0)
@@ -130,9 +133,9 @@ def _ask(row: Pinned, world: World, terms: Terms, tell: Tell, brief: bool) -> Pi
         lambda error, number, delay_s: tell(Retrying(model.key, error.failure, number, delay_s)),
     )
     source = world.inspector.sources[model.source]
-    asking = web
+    asking = asked_again(web) if is_again else web
     if brief and old is not None and is_current(old, model):
-        asking = cast(Web, _Brief(web, old))
+        asking = cast(Web, _Brief(asking, old))
     try:
         guard.check()
         try:

@@ -1,8 +1,10 @@
 """Verifies in full: every digest offline, on every core; then each provider's word on its key."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelset.core.errors import ModelSetError
 from modelset.core.events import Emit, ignore
@@ -13,11 +15,13 @@ from modelset.core.values import dataclass, replace
 from modelset.engine.check import Inspector, Seen
 from modelset.engine.digests import read_all
 from modelset.engine.guard import RunGuard, Stop
-from modelset.engine.task import World
 from modelset.store.digests import Table, Wanted, unchanged
 from modelset.store.findings import Inode, Reading
 from modelset.store.records import remove_record
 from modelset.store.registry import read_registry
+
+if TYPE_CHECKING:  # slow to load, and only keys ask it anything
+    from modelset.engine.task import World
 
 # Nobody waits longer for a yes or a no.
 _PATIENCE_S = 30.0

@@ -1,5 +1,7 @@
 """The small questions that sources ask, over the same wire and with the same retries."""
 
+import contextlib
+import copy
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +14,7 @@ from modelset.core.ports import Get, Guard, Here, Response, Wheel, Wire, ask
 from modelset.core.retry import persist
 from modelset.core.types import Artifact
 from modelset.core.values import dataclass, replace
+from modelset.net.conditional import Memory, keep, recall
 from modelset.net.failures import error_for, message_of, page_or, public
 from modelset.net.index import PipIndex
 
@@ -56,7 +59,10 @@ class _Question:
 
 
 class HttpWeb:
-    """Web over a wire, for one model: its guard ends every question."""
+    """Web over a wire, for one model: its guard ends every question.
+
+    Answers are looked up in a `memory`, and go there, only once it is `remembering`.
+    """
 
     def __init__(
         self,
@@ -68,10 +74,19 @@ class HttpWeb:
         index: PipIndex,
         here: Here,
         on_retry: Callable[[ModelSetError, int, float], None],
+        memory: Memory | None = None,
     ) -> None:
         self._wire, self._guard = wire, guard
         self._mirrors, self._credentials = mirrors, credentials
         self._index, self._here, self._on_retry = index, here, on_retry
+        self._offered = memory
+        self._memory: Memory | None = None
+
+    def remembering(self) -> "HttpWeb":
+        """The same questions; each is asked by the tag of the answer that is known."""
+        web = copy.copy(self)
+        web._memory = self._offered
+        return web
 
     def get_json(self, url: str) -> Any:
         """The JSON document at an address; raises ModelSetError."""
@@ -81,12 +96,7 @@ class HttpWeb:
         """The text at an address, word for word; raises ModelSetError."""
 
         def ask(address: Address) -> str:
-            question = self._ask(address, {"Accept": accept})
-            response = _answered(question)
-            try:
-                return question.content.decode()
-            except ValueError as error:
-                raise page_or("bad-response", response, "the answer is not text") from error
+            return self._read(address, accept, bytes.decode, "text")[0]
 
         return self._persist(url, ask)
 
@@ -157,12 +167,30 @@ class HttpWeb:
         return persist(addresses, ask, guard=self._guard, on_retry=self._on_retry)
 
     def _json(self, address: Address) -> tuple[Any, Response]:
-        question = self._ask(address, {"Accept": "application/json"})
+        return self._read(address, "application/json", json.loads, "JSON")
+
+    def _read(
+        self, address: Address, accept: str, read: Callable[[bytes], T], kind: str
+    ) -> tuple[T, Response]:
+        """What an answer says, and its head; one that is known may be said to hold still."""
+        headers = {"Accept": accept}
+        known = recall(self._memory, address, accept) if self._memory is not None else None
+        tag = {"If-None-Match": known.tag} if known is not None else {}
+        question = self._ask(address, {**headers, **tag})
+        if known is not None and question.response is not None:
+            if known.is_what(question.response):
+                with contextlib.suppress(ValueError):
+                    return read(known.content), known.response
+            if question.response.status == 304:  # of something else than what was asked for
+                question = self._ask(address, headers)
         response = _answered(question)
         try:
-            return json.loads(question.content), response
+            found = read(question.content)
         except ValueError as error:
-            raise page_or("bad-response", response, "the answer is not JSON") from error
+            raise page_or("bad-response", response, f"the answer is not {kind}") from error
+        if self._memory is not None:
+            keep(self._memory, address, accept, response, question.content)
+        return found, response
 
     def _ask(
         self, address: Address, headers: Mapping[str, str], *, head_only: bool = False

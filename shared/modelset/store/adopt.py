@@ -30,6 +30,7 @@ class Proven:
     ) -> None:
         self.file, self._artifact, self._stream, self._pause = file, artifact, stream, pause
         self._before = os.fstat(stream.fileno())
+        self._expected = artifact.hex
         self.sha256 = ""
 
     @property
@@ -38,18 +39,20 @@ class Proven:
         return _state(self._before)
 
     def is_right(self) -> bool:
-        """Whether every byte is as pinned; reads the file."""
+        """Whether every byte is as pinned, or what it is when nobody says; reads the file."""
         if self._before.st_size != self._artifact.size:
             return False
         own, sha256 = hasher_for(self._artifact), hashlib.sha256()
+        is_sha256 = self._artifact.digest.startswith(("sha256:", "first-use:"))
         for data in self._chunks():
             own.update(data)
-            if not self._artifact.digest.startswith("sha256:"):
+            if not is_sha256:
                 sha256.update(data)
-        is_sha256 = self._artifact.digest.startswith("sha256:")
         self.sha256 = own.hexdigest() if is_sha256 else sha256.hexdigest()
+        if not self._artifact.is_exact:
+            self._expected = self.sha256  # from now on
         is_same = _state(os.fstat(self._stream.fileno())) == self.state
-        return is_same and own.hexdigest() == self._artifact.hex
+        return is_same and own.hexdigest() == self._expected
 
     def put(self, target: Path, *, copy: bool = False, guarded: bool = False) -> Way:
         """Give the bytes a name here, whole or not at all; with `copy`, in a file of our own.
@@ -101,7 +104,7 @@ class Proven:
                     hasher.update(data)
                     _write_all(writing, data)
             os.fsync(writing.fileno())
-        if hasher.hexdigest() != self._artifact.hex:
+        if hasher.hexdigest() != self._expected:
             raise self._changed()
         return "cloned" if is_clone else "copied"
 

@@ -119,7 +119,7 @@ class _Walk:
         return True
 
     def _note(self, folder: str, words: str) -> None:
-        where = _shown(os.path.join(self._place.path, folder).rstrip("/"))
+        where = shown(os.path.join(self._place.path, folder).rstrip("/"))
         self.notes.append(f"{where}: {words}")
 
     def _file(self, name: str, entry: os.DirEntry[str]) -> File | None:
@@ -134,8 +134,8 @@ class _Walk:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        shown = name if name.isprintable() else _shown(name)
-        return File(shown, path, status.st_size, (status.st_dev, status.st_ino))
+        plain = name if name.isprintable() else shown(name)
+        return File(plain, path, status.st_size, (status.st_dev, status.st_ino))
 
 
 def _rows(
@@ -234,7 +234,7 @@ def _is_below(folder: str, path: str) -> bool:
         return False
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A name without what a terminal would act on, or what no document can hold."""
     return "".join(sign if sign.isprintable() else "?" for sign in name)
 

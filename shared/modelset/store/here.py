@@ -9,8 +9,9 @@ from modelset.core.errors import ModelSetError
 from modelset.core.layout import Credential, Layout
 from modelset.core.types import Artifact
 from modelset.core.values import dataclass, field
-from modelset.store.files import feed, read_text, saying
+from modelset.store.files import read_text, saying
 from modelset.store.inspect import Installed, inspect
+from modelset.store.records import sha256_of
 from modelset.store.roots import Roots
 
 
@@ -70,8 +71,5 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _artifact(name: str, file: Path, pause: Callable[[], None]) -> Artifact:
-    import hashlib
-
-    hasher = hashlib.sha256()
-    feed(file, hasher.update, pause=pause)
-    return Artifact(name, file.as_uri(), file.stat().st_size, f"sha256:{hasher.hexdigest()}")
+    digest = sha256_of(file, pause)
+    return Artifact(name, file.as_uri(), file.stat().st_size, f"sha256:{digest}")

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from modelset.core.values import dataclass
 from modelset.store.files import feed
@@ -32,15 +33,20 @@ def record_rows(path: str) -> Iterator[Recorded]:
 
 
 def record_digest(path: str) -> str:
-    """A file's sha256 as a RECORD writes it."""
+    """A file's sha256 as a RECORD writes it; nothing when it cannot be read."""
+    try:
+        return recorded(sha256_of(path))
+    except OSError:
+        return ""
+
+
+def sha256_of(path: Path | str, pause: Callable[[], None] = lambda: None) -> str:
+    """The sha256 of a file, in hex; raises OSError, and what `pause` does."""
     import hashlib
 
     hasher = hashlib.sha256()
-    try:
-        feed(path, hasher.update)
-    except OSError:
-        return ""
-    return recorded(hasher.hexdigest())
+    feed(path, hasher.update, pause=pause)
+    return hasher.hexdigest()
 
 
 def recorded(digest: str) -> str:

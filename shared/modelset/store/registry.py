@@ -6,10 +6,10 @@ lost, damaged or newer one never stops a run.
 
 import base64
 import contextlib
-import hashlib
+import errno
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,49 @@ from typing import Any
 from modelset.core.errors import ModelSetError
 from modelset.core.layout import InstallWheel, Layout, PutFile, Unpack
 from modelset.core.types import Model, Pin
-from modelset.store.files import feed, read_text, write_atomic
-from modelset.store.records import record_rows
+from modelset.store.files import read_text, write_atomic
+from modelset.store.findings import DigestOf
+from modelset.store.records import record_rows, sha256_of
 from modelset.store.registry_fields import completed, hash_of, stated_fields
+from modelset.store.registry_rows import (
+    ODD,
+    READABLE,
+    SCHEMA_VERSION,
+    Rows,
+    line_of,
+    models_of,
+    rows_of,
+    text_of,
+)
 from modelset.store.roots import Roots
 
-SCHEMA_VERSION = 2
-# Version 1 lacks what `registry_fields` adds.
-READABLE = (1, SCHEMA_VERSION)
+__all__ = [
+    "READABLE",
+    "SCHEMA_NAME",
+    "SCHEMA_VERSION",
+    "entry_of",
+    "forget",
+    "holds",
+    "is_remembered",
+    "is_unchanged",
+    "problem_of",
+    "read_registry",
+    "remember",
+    "write_anew",
+]
+
 SCHEMA_NAME = "schema.json"
 _SCHEMA = Path(__file__).with_name("registry.schema.json")
 
-# What a document of another form than ours leads to.
-_ODD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+def _read(path: str, algorithm: str) -> str:
+    return sha256_of(path)
 
 
-def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
+def read_registry(folder: Path) -> Mapping[str, dict[str, Any]]:
     """The entries by model key; nothing when there is no readable registry."""
-    with contextlib.suppress(ModelSetError, *_ODD):
-        document = json.loads(read_text(folder / "registry.json") or "{}")
-        return _models_of(document)
+    with contextlib.suppress(OSError, *ODD):
+        return rows_of((folder / "registry.json").read_bytes())
     return {}
 
 
@@ -50,17 +73,17 @@ def problem_of(folder: Path) -> str:
             document = json.loads(text)
             if document["schema_version"] not in READABLE:
                 return f"it is of version {document['schema_version']}"
-            _models_of(document)
+            models_of(document)
     except ModelSetError as error:
         return error.failure.message
-    except _ODD as error:
+    except ODD as error:
         return str(error) or type(error).__name__
     return ""
 
 
 def remember(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
     """Add or replace models' entries; raises ModelSetError."""
-    _write(folder, read_registry(folder) | {key: dict(entry) for key, entry in entries.items()})
+    _write(folder, _lines(read_registry(folder)) | _lines(entries))
 
 
 def forget(folder: Path, keys: Collection[str]) -> None:
@@ -69,19 +92,20 @@ def forget(folder: Path, keys: Collection[str]) -> None:
     """
     models = read_registry(folder)
     if any(key in models for key in keys):
-        _write(folder, {key: entry for key, entry in models.items() if key not in keys})
+        kept = {key: line for key, line in _lines(models).items() if key not in keys}
+        _write(folder, kept)
 
 
 def write_anew(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
     """Make these the only entries, whatever was there; raises ModelSetError."""
-    _write(folder, entries)
+    _write(folder, _lines(entries))
 
 
-def holds(entry: Mapping[str, Any], pause: Callable[[], None] = lambda: None) -> bool:
-    """Whether every file of an entry still has the sum it was remembered by; each is read."""
-    with contextlib.suppress(OSError, *_ODD):
+def holds(entry: Mapping[str, Any], digest: DigestOf = _read) -> bool:
+    """Whether every file of an entry still has the sum it was remembered by, as `digest` says."""
+    with contextlib.suppress(OSError, *ODD):
         rows = entry["files"]
-        return bool(rows) and all(_has_sum(row, pause) for row in rows)
+        return bool(rows) and all(_has_sum(row, digest) for row in rows)
     return False
 
 
@@ -93,15 +117,16 @@ def entry_of(
     *,
     sha256: Mapping[str, str],
     date_added: str,
+    digest: DigestOf = _read,
 ) -> dict[str, Any]:
     """What the registry says of a model that lies where its layout wants it.
 
     `sha256` maps digests of other kinds to the sha256 of the same bytes, where it is known;
-    a file without one is read. Raises OSError when a file has gone meanwhile.
+    `digest` gives that of any other file. Raises OSError when a file has gone meanwhile.
     """
     rows = [
-        _file_row(path, known or sha256.get(digest, ""))
-        for path, digest, known in _files(layout, roots)
+        _file_row(path, known or sha256.get(own, ""), digest)
+        for path, own, known in _files(layout, roots)
     ]
     unique = list({row["path"]: row for row in rows}.values())
     return {
@@ -124,7 +149,7 @@ def is_remembered(entry: Mapping[str, Any] | None, layout: Layout, roots: Roots)
     """Whether every file of a layout is one that was verified here and has not changed since."""
     if entry is None:
         return False
-    with contextlib.suppress(*_ODD):
+    with contextlib.suppress(*ODD):
         rows = {row["path"]: row for row in entry["files"]}
         return all(
             path in rows and is_unchanged(rows[path], path) for path, _, _ in _files(layout, roots)
@@ -132,27 +157,23 @@ def is_remembered(entry: Mapping[str, Any] | None, layout: Layout, roots: Roots)
     return False
 
 
-def _write(folder: Path, models: Mapping[str, Mapping[str, Any]]) -> None:
-    # A line a model: indented all through, it takes six times as long to write.
-    rows = ",\n".join(
-        f"{json.dumps(key)}: {json.dumps(_completed(key, row))}" for key, row in models.items()
-    )
-    text = f'{{"schema_version": {SCHEMA_VERSION}, "models": {{\n{rows}\n}}}}\n'
+def _write(folder: Path, lines: Mapping[str, str]) -> None:
     schema = _SCHEMA.read_bytes()
     if _bytes_of(folder / SCHEMA_NAME) != schema:
         write_atomic(folder / SCHEMA_NAME, schema)
-    write_atomic(folder / "registry.json", text.encode())
+    write_atomic(folder / "registry.json", text_of(lines))
 
 
-def _models_of(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The entries of a document; raises what an odd one leads to."""
-    return dict(document["models"]) if document.get("schema_version") in READABLE else {}
+def _lines(models: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    if isinstance(models, Rows):
+        return models.lines()
+    return {key: line_of(key, _completed(key, entry)) for key, entry in models.items()}
 
 
 def _completed(key: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(entry, dict) and "hash" in entry:
         return entry
-    with contextlib.suppress(*_ODD):
+    with contextlib.suppress(*ODD):
         return completed(key, entry)
     return entry  # of no form that anybody knows: it is not believed, but it is not ours to drop
 
@@ -188,22 +209,18 @@ def _recorded(folder: str, record: str, mutable: tuple[str, ...]) -> Iterator[tu
             yield f"{folder}/{row.path}", "", base64.urlsafe_b64decode(encoded).hex()
 
 
-def _file_row(path: str, sha256: str) -> dict[str, Any]:
+def _file_row(path: str, sha256: str, digest: DigestOf) -> dict[str, Any]:
     stat = os.stat(path)
     if not sha256:
-        sha256 = _sum_of(path)
+        sha256 = digest(path, "sha256") or ""
+        if " " in sha256:  # words
+            raise OSError(errno.EIO, sha256)
     return {"path": path, "size": stat.st_size, "sha256": sha256, "mtime_ns": stat.st_mtime_ns}
 
 
-def _sum_of(path: str, pause: Callable[[], None] = lambda: None) -> str:
-    hasher = hashlib.sha256()
-    feed(path, hasher.update, pause=pause)
-    return hasher.hexdigest()
-
-
-def _has_sum(row: Mapping[str, Any], pause: Callable[[], None]) -> bool:
+def _has_sum(row: Mapping[str, Any], digest: DigestOf) -> bool:
     size = os.stat(row["path"]).st_size
-    return bool(size == row["size"] and _sum_of(row["path"], pause) == row["sha256"])
+    return bool(size == row["size"] and digest(row["path"], "sha256") in (None, row["sha256"]))
 
 
 def is_unchanged(row: Mapping[str, Any], path: str) -> bool:

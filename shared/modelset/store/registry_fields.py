@@ -9,14 +9,14 @@ from modelset.core.formats import format_of, formats_of
 from modelset.core.types import Model, Pin
 
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
+# Not compiled: a verification reads entries and makes none, and must start fast.
 # As llama.cpp names its kinds, as MLX does, and as CTranslate2 names its compute types.
-_QUANTIZATION = re.compile(
-    rf"{_START}(I?Q[1-8](?:_(?:[0-9]|K|S|M|L|XS|XXS|XL|NL))*|BF16|FP?16|FP?32|[2-8]-?bit"
-    rf"|int(?:8|16)(?:_(?:b?float16|float32))?|b?float16|float32){_END}",
-    re.IGNORECASE,
+_QUANTIZATION = (
+    rf"(?i){_START}(I?Q[1-8](?:_(?:[0-9]|K|S|M|L|XS|XXS|XL|NL))*|BF16|FP?16|FP?32|[2-8]-?bit"
+    rf"|int(?:8|16)(?:_(?:b?float16|float32))?|b?float16|float32){_END}"
 )
 # A count of parameters in a name: 7B, 0.5b, 270m; a `b` after an `x` counts experts' parts.
-_COUNT = re.compile(rf"(?<![A-Za-z0-9.])((?:\d+x)?\d+(?:\.\d+)?[BM]){_END}", re.IGNORECASE)
+_COUNT = rf"(?i)(?<![A-Za-z0-9.])((?:\d+x)?\d+(?:\.\d+)?[BM]){_END}"
 # Words of `needs` that speak of the user and not of the machine.
 _NO_HARDWARE = ("hf-token",)
 
@@ -56,7 +56,7 @@ def quantization_of(model: Model, pin: Pin) -> str | None:
     names = [artifact.name for artifact in pin.artifacts]
     for texts in (names, _texts(pin.ref), [model.key]):
         found = dict.fromkeys(
-            _spelled(match) for text in texts for match in _QUANTIZATION.findall(text)
+            _spelled(match) for text in texts for match in re.findall(_QUANTIZATION, text)
         )
         if found:
             return ", ".join(found)
@@ -96,7 +96,7 @@ def _spelled(kind: str) -> str:
 
 def _count_of(model: Model, pin: Pin) -> str:
     for text in (model.key, *_texts(pin.ref)):
-        if found := _COUNT.search(text):
+        if found := re.search(_COUNT, text):
             return found[1].upper()
     return ""
 
