@@ -13,7 +13,8 @@ try { [Console]::OutputEncoding = [System.Text.UTF8Encoding]::new($false) } catc
 $env:PYTHONUTF8 = '1'
 
 $usage = @'
-usage: scripts\bootstrap.ps1 [--demo] [--models-only] [--no-models] [options of `modelset download`]
+usage: scripts\bootstrap.ps1 [--demo] [--models-only] [--no-models] [--server]
+                             [options of `modelset download`]
 
 Makes .venv, installs what the downloader needs, then profiles the hardware, downloads
 the models and checks them. The runtime libraries of requirements.txt are installed in
@@ -24,6 +25,7 @@ the background meanwhile. Run it again at any time: what is there is left alone.
                   package index for the core libraries.
   --models-only   leave out the runtime libraries (alias --no-runtime)
   --no-models     only the environment and the runtime libraries
+  --server        also what `modelset serve` needs; once is enough
   -h, --help      this text
 
 Everything else is handed to `modelset bootstrap`, for example:
@@ -51,6 +53,7 @@ $pipOptions = @('-P', '-m', 'pip', 'install', '--disable-pip-version-check', '--
 
 $withModels = $true
 $withRuntime = $true
+$withServer = 'no'
 $demo = $false
 $quiet = $false
 $passedOn = @()
@@ -221,9 +224,9 @@ function Initialize-Environment {
 $readWanted = @'
 import hashlib, os, sys, tomllib
 
-root, venv = sys.argv[1:]
+root, venv, with_server = sys.argv[1:]
 with open(os.path.join(root, 'pyproject.toml'), 'rb') as file:
-    core = tomllib.load(file)['project']['dependencies']
+    project = tomllib.load(file)['project']
 with open(os.path.join(root, 'requirements.txt'), encoding='utf-8') as file:
     lines = [line.split(' #')[0].strip() for line in file]
 runtime = [line for line in lines if line and not line.startswith('#')]
@@ -234,7 +237,16 @@ def stamp(names):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-with open(os.path.join(venv, 'modelset-core.txt'), 'w', encoding='utf-8') as file:
+listing = os.path.join(venv, 'modelset-core.txt')
+try:
+    with open(listing, encoding='utf-8') as file:
+        current = file.read()
+except OSError:
+    current = ''
+core = project['dependencies']
+if with_server == 'yes' or '\nfastapi' in current:
+    core += project['optional-dependencies']['server']
+with open(listing, 'w', encoding='utf-8') as file:
     file.write('\n'.join(core) + '\n')
 print(stamp(core), stamp(runtime))
 '@
@@ -288,6 +300,8 @@ foreach ($argument in $args) {
         exit 0
     } elseif ($name -eq '--models-only' -or $name -eq '--no-runtime') {
         $withRuntime = $false
+    } elseif ($name -eq '--server') {
+        $withServer = 'yes'
     } elseif ($name -eq '--no-models') {
         $withModels = $false
     } else {
@@ -321,7 +335,7 @@ try {
         Exit-WithError 2 "cannot write to $out" 'check its rights and the free space'
     }
     Initialize-Environment
-    $wanted = Read-Output $venvPython @('-I', '-S', '-c', $readWanted, $root, $venv)
+    $wanted = Read-Output $venvPython @('-I', '-S', '-c', $readWanted, $root, $venv, $withServer)
     if (-not $wanted) {
         Exit-WithError 2 'pyproject.toml or requirements.txt cannot be read' 'get a whole copy of this project'
     }

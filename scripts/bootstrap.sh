@@ -5,7 +5,8 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: scripts/bootstrap.sh [--demo] [--models-only] [--no-models] [options of `modelset download`]
+usage: scripts/bootstrap.sh [--demo] [--models-only] [--no-models] [--server]
+                            [options of `modelset download`]
 
 Makes .venv, installs what the downloader needs, then profiles the hardware, downloads
 the models and checks them. The runtime libraries of requirements.txt are installed in
@@ -16,6 +17,7 @@ the background meanwhile. Run it again at any time: what is there is left alone.
                   package index for the core libraries.
   --models-only   leave out the runtime libraries (alias --no-runtime)
   --no-models     only the environment and the runtime libraries
+  --server        also what `modelset serve` needs; once is enough
   -h, --help      this text
 
 Everything else is handed to `modelset bootstrap`, for example:
@@ -54,6 +56,7 @@ PIP_OPTIONS=(--disable-pip-version-check --no-input -q)
 
 with_models=yes
 with_runtime=yes
+with_server=no
 demo=no
 quiet=no
 colour=yes
@@ -95,6 +98,7 @@ read_arguments() {
         exit 0
         ;;
       --models-only | --no-runtime) with_runtime=no ;;
+      --server) with_server=yes ;;
       --no-models) with_models=no ;;
       --demo)
         demo=yes
@@ -311,14 +315,14 @@ make_environment() {
 # Prints a stamp for the core and one for the runtime libraries: they change with what is
 # asked for and with the Python version, not with the rest of pyproject.toml. The list of
 # the core goes to a file, because the project itself is never installed: a moved folder
-# then still works.
+# then still works. What the service needs stays in that list once it was asked for.
 read_wanted() {
-  "$VENV_PYTHON" -I -S - "$ROOT" "$VENV" <<'PROGRAM'
+  "$VENV_PYTHON" -I -S - "$ROOT" "$VENV" "$with_server" <<'PROGRAM'
 import hashlib, os, sys, tomllib
 
-root, venv = sys.argv[1:]
+root, venv, with_server = sys.argv[1:]
 with open(os.path.join(root, "pyproject.toml"), "rb") as file:
-    core = tomllib.load(file)["project"]["dependencies"]
+    project = tomllib.load(file)["project"]
 with open(os.path.join(root, "requirements.txt"), encoding="utf-8") as file:
     lines = [line.split(" #")[0].strip() for line in file]
 runtime = [line for line in lines if line and not line.startswith("#")]
@@ -330,12 +334,15 @@ def stamp(names):
 
 
 listing = os.path.join(venv, "modelset-core.txt")
-text = "\n".join(core) + "\n"
 try:
     with open(listing, encoding="utf-8") as file:
         current = file.read()
 except OSError:
-    current = None
+    current = ""
+core = project["dependencies"]
+if with_server == "yes" or "\nfastapi" in current:
+    core += project["optional-dependencies"]["server"]
+text = "\n".join(core) + "\n"
 if current != text:
     with open(listing, "w", encoding="utf-8") as file:
         file.write(text)

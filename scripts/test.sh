@@ -69,7 +69,7 @@ import hashlib, re, sys, tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 extras = project["optional-dependencies"]
-wanted = [*project["dependencies"], *extras["dev"]]
+wanted = [*project["dependencies"], *extras["dev"], *extras["server"]]
 if sys.argv[1] == "yes":
     wanted += extras["families"]
     with open("requirements.txt", encoding="utf-8") as file:
@@ -157,6 +157,7 @@ fi
 headline 'pytest'
 if [ -n "$failed" ]; then printf 'failed before: %s\n' "$failed"; fi
 code=0
-"$python" -P -m pytest "$@" || code=$?
+# By files: what the tests of one file share is made once. `-n 0` runs them one after the other.
+"$python" -P -m pytest -n 2 --dist loadfile "$@" || code=$?
 if [ "$code" -eq 0 ] && [ -n "$failed" ]; then code=1; fi
 exit "$code"

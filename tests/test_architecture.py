@@ -58,8 +58,15 @@ TRIED = {
 
 HELD = {
     "floors": Held(rules.floors),
-    "sockets": Held(rules.imports_of(*rules.SOCKET_MODULES), free=("net", "demo")),
-    "threads": Held(rules.imports_of(*rules.THREAD_MODULES), free=("engine", "demo")),
+    "sockets": Held(rules.imports_of(*rules.SOCKET_MODULES), free=("net", "demo", "server")),
+    "threads": Held(
+        rules.imports_of(*rules.THREAD_MODULES),
+        free=("engine", "demo"),
+        exceptions={
+            (f"server.{module}", "asyncio"): "the event loop that answers; it starts no thread"
+            for module in ("app", "command", "gate", "jobs", "log", "run", "service", "snapshot")
+        },
+    ),
     "files": Held(
         rules.files,
         free=("store", "probe", "demo"),

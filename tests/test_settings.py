@@ -157,6 +157,102 @@ def test_a_bound_that_means_nothing_is_refused(
     assert words in line
 
 
+SERVER = """
+[server]
+host = "10.0.0.7"
+port = 9000
+token_file = "secrets/token"
+hosts = ["Models.Example.org", "models"]
+transfers = 2
+update_check = "24h"
+download_on_start = true
+"""
+
+
+def test_the_service_is_local_and_does_nothing_by_itself_unless_told(load: Any) -> None:
+    found = load().serving
+    assert (found.host, found.port, found.is_local) == ("127.0.0.1", 8000, True)
+    assert (found.token, found.token_file, found.hosts) == ("", None, ())
+    assert (found.transfers, found.update_check_s, found.download_on_start) == (1, 0, False)
+
+
+def test_the_service_is_told_by_the_file_the_environment_and_flags(
+    load: Any, tmp_path: Path
+) -> None:
+    found = load({}, SERVER).serving
+    assert (found.host, found.port, found.is_local) == ("10.0.0.7", 9000, False)
+    assert found.token_file == tmp_path / "secrets/token"
+    assert found.hosts == ("models.example.org", "models")
+    assert (found.transfers, found.update_check_s, found.download_on_start) == (2, 86400, True)
+    environ = {
+        "MODELSET_SERVER_HOST": "::1",
+        "MODELSET_SERVER_PORT": "9001",
+        "MODELSET_SERVER_HOSTS": "one, TWO three",
+        "MODELSET_SERVER_TRANSFERS": "3",
+        "MODELSET_SERVER_UPDATE_CHECK": "90s",
+        "MODELSET_SERVER_DOWNLOAD_ON_START": "false",
+    }
+    found = load(environ, SERVER).serving
+    assert (found.host, found.port, found.is_local) == ("::1", 9001, True)
+    assert found.hosts == ("one", "two", "three")
+    assert (found.transfers, found.update_check_s, found.download_on_start) == (3, 90, False)
+    flags = {"host": "localhost", "port": "0", "token_file": str(tmp_path / "other")}
+    found = load(environ, SERVER, **flags).serving
+    assert (found.host, found.port, found.is_local) == ("localhost", 0, True)
+    assert found.token_file == tmp_path / "other"
+
+
+def test_the_token_of_the_service_comes_from_the_environment_only(load: Any) -> None:
+    found = load({"MODELSET_SERVER_TOKEN": "hunter2"})
+    assert found.serving.token == "hunter2"
+    assert "hunter2" not in repr(found)
+    (line,) = problems(load, {}, '[server]\ntoken = "hunter2"\n')
+    assert "[server] has no token" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    ("environ", "toml", "begins"),
+    [
+        ({"DOWNLOAD_MODELS_ON_START": "true"}, "", True),
+        ({"AUTO_DOWNLOAD_MODELS": "1"}, "", True),
+        ({"AUTO_DOWNLOAD_MODELS": "true", "DOWNLOAD_MODELS_ON_START": "false"}, "", False),
+        ({"AUTO_SETUP_ENABLED": "true"}, "", False),
+        ({"AUTO_SETUP_ENABLED": "false"}, SERVER, False),
+        ({"AUTO_SETUP_ENABLED": "false", "DOWNLOAD_MODELS_ON_START": "true"}, "", False),
+    ],
+)
+def test_older_names_say_whether_a_download_begins_with_the_service(
+    load: Any, environ: dict[str, str], toml: str, begins: bool
+) -> None:
+    assert load(environ, toml).serving.download_on_start is begins
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("port = -1", "port = -1 is not a whole number from 0 to 65535"),
+        ("port = 65536", "port = 65536 is not a whole number"),
+        ("port = true", "port = True is not a whole number"),
+        ('port = "\u0665"', "is not a whole number"),
+        ("transfers = 65", "transfers = 65 is not a whole number from 1 to 64"),
+        ("transfers = 2.5", "transfers = 2.5 is not a whole number"),
+        ("hosts = [7]", "hosts = [7] should be a list of names"),
+        ("hosts = 7", "hosts = 7 should be a list of names"),
+        ('update_check = "0h"', "update_check = '0h' is no time such as 24h"),
+        ('update_check = "-1h"', "is no time such as 24h"),
+        ('update_check = "9999999d"', "is no time such as 24h"),
+        ("download_on_start = 2", "download_on_start = 2 should be true or false"),
+        ("prt = 8000", "[server] has no prt, did you mean port?"),
+    ],
+)
+def test_a_setting_of_the_service_that_means_nothing_is_refused(
+    load: Any, line: str, words: str
+) -> None:
+    (said,) = problems(load, {}, f"[server]\n{line}\n")
+    assert words in said
+
+
 @pytest.mark.parametrize("prefix", ["MODELSET", "IRENE"])
 def test_the_roots_can_be_named_either_way(load: Any, tmp_path: Path, prefix: str) -> None:
     found = load(

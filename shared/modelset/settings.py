@@ -16,6 +16,7 @@ from modelset.core.proxies import Proxies
 from modelset.core.rate import Timetable, parse_timetable
 from modelset.core.values import dataclass, field, replace
 from modelset.lookup import Lookup, find_roots, find_token, token_file, with_env_file
+from modelset.serving import Serving, serving_of
 from modelset.store.documents import Documents
 from modelset.store.files import is_there, read_text
 
@@ -61,6 +62,7 @@ class Settings:
     proxies: Proxies = field(default_factory=Proxies)
     mirrors: Mapping[str, tuple[Mirror, ...]] = field(default_factory=dict)
     policy: Policy = Policy()
+    serving: Serving = Serving()
     on_start: bool = True
     besides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -174,6 +176,7 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
         proxies=asked.proxies(_PROXIES, ("no_proxy", "NO_PROXY")),
         mirrors=_mirrors(asked, config),
         policy=_policy(asked),
+        serving=serving_of(asked),
         on_start=asked.flag("on_start", _ON_START, "download", "on_start", default=True),
         besides=_besides(asked),
         environ=asked.environ,

@@ -26,6 +26,10 @@ GOOD = {
     "policy.pickles": "refuse",
     "policy.first_use": "yes",
     "download.on_start": "false",
+    "server.port": "7",
+    "server.transfers": "7",
+    "server.update_check": "24h",
+    "server.download_on_start": "yes",
 }
 
 
@@ -81,12 +85,16 @@ def test_no_secret_is_shown(project: Project) -> None:
         '[download]\nindex_url = "https://u:hunter2@packages.example.org/simple/"\n'
         '[mirrors]\n"https://huggingface.co/" = [{ url = "https://u:hunter2@hub.example.org/" }]\n'
     )
-    env = {"HF_TOKEN": SECRET, "GITHUB_TOKEN": SECRET, "ALL_PROXY": "socks5://u:hunter2@p.example"}
+    env = {
+        **dict.fromkeys(("HF_TOKEN", "GITHUB_TOKEN", "MODELSET_SERVER_TOKEN"), SECRET),
+        "ALL_PROXY": "socks5://u:hunter2@p.example",
+    }
     for words in (
         ["--json"],
         ["--show-origin"],
         ["get", "hf_token"],
         ["get", "hf_token", "--json"],
+        ["get", "server_token"],
     ):
         ran = run_own(project, "config", *words, env=env)
         assert ran.code == 0, ran.stderr
@@ -95,6 +103,7 @@ def test_no_secret_is_shown(project: Project) -> None:
     assert run_own(project, "config", "get", "github_token").stdout == "not set\n"
     found = run_own(project, "config", "--json", env=env).json["data"]["settings"]
     assert found["hf_token"] == {"value": "set", "from": "HF_TOKEN"}
+    assert found["server_token"] == {"value": "set", "from": "MODELSET_SERVER_TOKEN"}
     assert found["download.index_url"]["value"] == "https://packages.example.org/simple/"
     mirror = found['mirrors."https://huggingface.co/"']
     assert mirror == {"value": "https://hub.example.org/", "from": "modelset.toml"}
@@ -105,6 +114,15 @@ def test_the_hub_that_a_variable_names_is_a_mirror_from_there(tmp_path: Path) ->
 
     (row,) = [row for row in rows if row.name.startswith("mirrors")]
     assert (row.value, row.origin) == ("https://hub.example.org/", "HF_ENDPOINT")
+
+
+def test_a_setting_that_another_one_takes_away_is_shown(project: Project) -> None:
+    project.config.write_text("[server]\ndownload_on_start = true\n")
+    env = {"AUTO_SETUP_ENABLED": "false"}
+
+    ran = run_own(project, "config", "get", "server.download_on_start", env=env)
+
+    assert (ran.code, ran.stdout) == (0, "false\n")
 
 
 def test_one_value_is_all_that_get_writes(project: Project) -> None:
@@ -133,6 +151,19 @@ def test_a_rate_is_shown_as_one_that_is_understood(text: str) -> None:
     timetable = parse_timetable(text)
 
     assert parse_timetable(rate_text(timetable)) == timetable
+
+
+@pytest.mark.parametrize("text", ["off", "90s", "45m", "36h", "24h", "7d"])
+def test_a_time_is_shown_as_one_that_means_the_same(text: str, tmp_path: Path) -> None:
+    def of(value: str) -> tuple[int, str]:
+        settings = load_settings({}, {"MODELSET_SERVER_UPDATE_CHECK": value}, tmp_path)
+        (row,) = [row for row in rows_of(settings) if row.name == "server.update_check"]
+        return settings.serving.update_check_s, row.text
+
+    seconds, shown = of(text)
+
+    assert of(shown) == (seconds, shown)
+    assert shown == {"24h": "1d"}.get(text, text)
 
 
 # ---- what is changed ----------------------------------------------------------------------------
@@ -200,6 +231,12 @@ def test_a_file_that_is_not_there_is_made(project: Project) -> None:
         ("policy.pickles", "maybe", "none of pinned, refuse"),
         ("policy.first_use", "maybe", "should be true or false"),
         ("paths.lock", "a\nb", "not a text that can be kept"),
+        ("server.port", "65536", "port = 65536 is not a whole number from 0 to 65535"),
+        ("server.port", "http", "port = 'http' is not a whole number from 0 to 65535"),
+        ("server.transfers", "0", "transfers = 0 is not a whole number from 1 to 64"),
+        ("server.update_check", "daily", "update_check = 'daily' is no time such as 24h"),
+        ("server.download_on_start", "maybe", "should be true or false"),
+        ("server.token", SECRET, "did you mean `server.token_file`?"),
         ("download.max_wrkers", "3", "did you mean `download.max_workers`?"),
         ("max_workers", "3", "did you mean `download.max_workers`?"),
         ("paths.model_root", "x", "did you mean `paths.models_root`?"),

@@ -23,7 +23,7 @@ DOORS = {
     "shared/model_downloader.py": "download",
     "shared/model_checker.py": "check",
 }
-OWN_OPTIONS = {"--models-only", "--no-runtime", "--no-models"}
+OWN_OPTIONS = {"--models-only", "--no-runtime", "--no-models", "--server"}
 
 _DOOR = "|".join(re.escape(door) for door in DOORS)
 _COMMAND = re.compile(

@@ -12,6 +12,7 @@ import pytest
 from tests.docs.pages import ERRORS, GUIDE, PAGES, README, ROOT, Page, code
 
 from modelset import lookup as lookup_module
+from modelset import serving as serving_module
 from modelset import settings as settings_module
 from modelset.core.catalog import Catalog, parse_catalog
 from modelset.core.errors import KINDS
@@ -45,10 +46,13 @@ def code_of(page: Page) -> str:
 
 def names_read() -> set[str]:
     """The variables that the settings, their look-ups and the table of roots name."""
-    trees = [ast.parse(inspect.getsource(module)) for module in (settings_module, lookup_module)]
+    modules = (settings_module, lookup_module, serving_module)
+    trees = [ast.parse(inspect.getsource(module)) for module in modules]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
     read = {text for text in texts if isinstance(text, str) and NAME.fullmatch(text)}
+    # Made of the name of their setting.
+    read |= {f"MODELSET_SERVER_{name}" for name in ("PORT", "TRANSFERS")}
     return read | {name for places in LIBRARY_ROOTS.values() for name, _ in places}
 
 
@@ -130,12 +134,16 @@ def test_the_variable_decides_its_setting(name: str, tmp_path: Path) -> None:
         "MODELSET_DOWNLOAD_TRANSPORT": "xet",
         "MODELSET_POLICY_PICKLES": "refuse",
         "MODELSET_POLICY_FIRST_USE": "true",
+        "MODELSET_SERVER_UPDATE_CHECK": "24h",
+        "MODELSET_SERVER_DOWNLOAD_ON_START": "true",
+        "AUTO_SETUP_ENABLED": "false",
         **dict.fromkeys(
             ("MODELSET_DOWNLOAD_ON_START", "DOWNLOAD_MODELS_ON_START", "AUTO_DOWNLOAD_MODELS"),
             "false",
         ),
     }
-    number = name.endswith(("_WORKERS", "_CONCURRENT_DOWNLOADS", "_TIMEOUT", "_CONNECTIONS"))
+    numbers = ("_WORKERS", "_CONCURRENT_DOWNLOADS", "_TIMEOUT", "_CONNECTIONS")
+    number = name.endswith((*numbers, "_PORT", "_TRANSFERS"))
     value = "7" if number else special.get(name, str(file))
 
     settings = load_settings({}, {name: value}, tmp_path)
@@ -169,7 +177,8 @@ def test_the_entry_of_the_file_decides_its_setting(entry: str, tmp_path: Path) -
     section, name = re.fullmatch(r"(\[\w+\]) (\w+)", entry).groups()  # type: ignore[union-attr]
     before = load_settings({}, {}, tmp_path)
     texts = {"limit_rate": "20M", "transport": "http", "pickles": "refuse"}
-    texts |= dict.fromkeys(("first_use", "on_start"), "true")
+    texts |= dict.fromkeys(("first_use", "on_start", "download_on_start"), "true")
+    texts["update_check"] = "24h"
     value = texts.get(name, "7")
     (tmp_path / "modelset.toml").write_text(f'{section}\n{name} = "{value}"\n')
 
@@ -186,6 +195,8 @@ def test_the_defaults_of_a_download_are_those_of_the_code(tmp_path: Path) -> Non
     assert shown["--max-workers"] == str(settings.max_workers)
     assert shown["--connections"] == str(settings.connections)
     assert shown["--transport"] == settings.transport
+    assert shown["--host"] == settings.serving.host
+    assert shown["--port"] == str(settings.serving.port)
     assert parse_timetable(shown["--limit-rate"]) == settings.limit_rate
 
 

@@ -146,7 +146,10 @@ def tree(tmp_path: Path) -> Tree:
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(STUB_MODELSET)
     (root / "shared" / "model_checker.py").write_text(STUB_MODELSET)
-    (root / "pyproject.toml").write_text('[project]\ndependencies = ["one>=1", "two"]\n')
+    (root / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["one>=1", "two"]\n'
+        '[project.optional-dependencies]\nserver = ["fastapi>=1"]\n'
+    )
     (root / "requirements.txt").write_text("# why\nthree==3\n")
 
     tools = tmp_path / "tools"

@@ -82,6 +82,18 @@ def test_no_models_installs_and_starts_nothing(tree: Tree) -> None:
     assert any("requirements.txt" in call for call in tree.calls("pip"))
 
 
+def test_the_service_s_libraries_stay_once_they_were_asked_for(tree: Tree) -> None:
+    tree.add_environment()
+    listing = tree.root / ".venv/modelset-core.txt"
+    tree.run(BOOTSTRAP, "--models-only")
+    assert "fastapi" not in listing.read_text()
+    done = tree.run(BOOTSTRAP, "--models-only", "--server")
+    assert done.returncode == 0
+    assert "\nfastapi" in listing.read_text()
+    tree.run(BOOTSTRAP, "--models-only")
+    assert "\nfastapi" in listing.read_text()
+
+
 def test_quiet_says_nothing_of_its_own(tree: Tree) -> None:
     tree.add_python()
     assert tree.run(BOOTSTRAP, "--quiet").stderr == ""

@@ -78,6 +78,7 @@ def test_the_twins_agree() -> None:
         "--models-only",
         "--no-runtime",
         "--no-models",
+        "--server",
         "--demo",
         "core-install.log",
         "runtime-install.log",

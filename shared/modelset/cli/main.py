@@ -36,8 +36,11 @@ COMMANDS = {
     "clean": ("clean", (), "what nothing needs any more; removed with --yes"),
     "registry": ("registry", (), "what was put on this machine; --rebuild when that is lost"),
     "state": ("state", (), "settings, lock, registry and history as one file, out and in"),
+    "backup": ("backup", (), "a dated copy of that state in a folder; the old ones go"),
+    "monitor": ("monitor", (), "the set, the disk and the last download, for timers and alerts"),
     "report": ("report", (), "one page to look at: sizes, changes, speeds, the machine"),
     "verify": ("verify", ("validate",), "every digest, and what mends a bad one"),
+    "serve": ("serve", (), "the model set over HTTP: jobs, events, a page, measurements"),
     "config": ("config", (), "every setting and where it came from, or one of them changed"),
     "doctor": ("doctor", (), "what is wrong on this machine, offline, and what mends it"),
     "completion": ("completion", (), "what a shell runs to complete commands, options and keys"),
@@ -58,8 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         name = options.command
         screen = Screen(
-            as_json=options.json, quiet=options.quiet, color=not options.no_color and wants_color()
+            as_json=options.json,
+            quiet=options.quiet,
+            color=not options.no_color and wants_color(),
+            events=options.events,
         )
+        if options.events:
+            stop.with_input(sys.stdin.fileno())
         code = modules[name].run(options, screen, stop)
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to be said to anybody.

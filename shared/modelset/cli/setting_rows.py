@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from modelset.core.mirrors import is_address
 from modelset.core.rate import Timetable
 from modelset.core.values import dataclass
+from modelset.serving import Serving
 from modelset.settings import Settings
 
 Kind = Literal["whole", "number", "flag", "text"]
@@ -29,6 +30,13 @@ IN_FILE: Mapping[str, Kind] = {
     "paths.lock": "text",
     "paths.out": "text",
     "paths.site_packages": "text",
+    "server.host": "text",
+    "server.port": "whole",
+    "server.token_file": "text",
+    "server.hosts": "text",
+    "server.transfers": "whole",
+    "server.update_check": "text",
+    "server.download_on_start": "flag",
 }
 
 
@@ -83,8 +91,21 @@ def _file_values(settings: Settings) -> dict[str, Any]:
         "lock": str(settings.lock),
         "out": str(settings.out),
         "site_packages": str(settings.roots["site-packages"]),
+        **_server_values(settings.serving),
     }
     return {name: values[name.partition(".")[2]] for name in IN_FILE}
+
+
+def _server_values(serving: Serving) -> dict[str, Any]:
+    return {
+        "host": serving.host,
+        "port": serving.port,
+        "token_file": str(serving.token_file or ""),
+        "hosts": ", ".join(serving.hosts),
+        "transfers": serving.transfers,
+        "update_check": _interval(serving.update_check_s),
+        "download_on_start": serving.download_on_start,
+    }
 
 
 def _environment_values(settings: Settings) -> dict[str, Any]:
@@ -99,6 +120,7 @@ def _environment_values(settings: Settings) -> dict[str, Any]:
         "no_proxy": ", ".join(proxies.without),
         "hf_token": secret_text(settings.token),
         "github_token": secret_text(settings.github_token),
+        "server_token": secret_text(settings.serving.token),
     }
 
 
@@ -124,6 +146,14 @@ def rate_text(timetable: Timetable) -> str:
     if len(rows) == 1:
         return _rate(rows[0][1])
     return " ".join(f"{at // 60:02d}:{at % 60:02d},{_rate(rate)}" for at, rate in rows)
+
+
+def _interval(seconds: int) -> str:
+    """A time as it is written in a setting."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s" if seconds else "off"
 
 
 def _rate(rate: float) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from modelset.core.values import dataclass
 
-_WIDTH, _ROW, _LEFT, _FULL = 900, 26, 260, 330
+_WIDTH, _ROW, _LEFT, _FULL, _HIGH = 900, 26, 260, 330, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,24 @@ def bars(rows: Sequence[Bar], title: str) -> str:
     ]
     for number, row in enumerate(rows):
         top = number * _ROW
-        wide = max(_FULL * row.value / most, 2 if row.value else 0)
-        kind = "bad" if row.is_bad else "bar"
         parts += [
             f'<text x="0" y="{top + 17}">{row.name}</text>',
-            f'<rect class="rail" x="{_LEFT}" y="{top + 5}" width="{_FULL}" height="16"/>',
-            f'<rect class="{kind}" x="{_LEFT}" y="{top + 5}" width="{wide:.1f}" height="16"/>',
+            *_rail(row, most, _LEFT, top + 5),
             f'<text x="{_LEFT + _FULL + 10}" y="{top + 17}">{row.words}</text>',
         ]
     return "\n".join([*parts, "</svg>"])
+
+
+def strip(row: Bar, most: float) -> str:
+    """One bar alone, for a cell of a table that says its name and figure; as wide as the cell."""
+    opened = f'<svg aria-hidden="true" viewBox="0 0 {_FULL} {_HIGH}" preserveAspectRatio="none">'
+    return "".join([opened, *_rail(row, most or 1, 0, 0), "</svg>"])
+
+
+def _rail(row: Bar, most: float, left: int, top: int) -> list[str]:
+    wide = max(_FULL * row.value / most, 2 if row.value else 0)
+    kind = "bad" if row.is_bad else "bar"
+    return [
+        f'<rect class="rail" x="{left}" y="{top}" width="{_FULL}" height="{_HIGH}"/>',
+        f'<rect class="{kind}" x="{left}" y="{top}" width="{wide:.1f}" height="{_HIGH}"/>',
+    ]

@@ -1,0 +1,1 @@
+"""The service: the model set over HTTP, its jobs, its page and its measurements."""
