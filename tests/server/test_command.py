@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -30,10 +31,14 @@ Pretend = Callable[[str], Command]
 def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretend:
     """Returns a way to run a program of the test's own in place of modelset."""
 
+    python = sys.executable
+
     def make(program: str, **environ: str) -> Command:
-        path = tmp_path / "program"
-        begin = f"#!{sys.executable}\nimport json, os, signal, subprocess, sys, time\n"
-        path.write_text(begin + program)
+        path, code = tmp_path / "program", tmp_path / "program.py"
+        code.write_text(f"import json, os, signal, subprocess, sys, time\n{program}")
+        # Not as the interpreter of the code itself: its path may have a space.
+        words = shlex.join([python, str(code)])
+        path.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         path.chmod(0o755)
         monkeypatch.setattr(module.sys, "executable", str(path))
         return Command({"PATH": os.environ["PATH"], **environ})
