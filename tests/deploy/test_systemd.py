@@ -151,8 +151,9 @@ def test_a_shell_takes_the_lines_and_they_run(tmp_path: Path) -> None:
     program.write_text('#!/bin/sh\necho "$MODELSET_MODELS_ROOT $*"\n')
     program.chmod(0o755)
     for _, _, command in lines_of_cron():
-        own = command.replace(PROGRAM, str(program))
-        own = own.replace("/etc/modelset/environment", str(DEPLOY / "systemd" / "environment"))
+        environment = shlex.quote(str(DEPLOY / "systemd" / "environment"))
+        own = command.replace(PROGRAM, shlex.quote(str(program)))
+        own = own.replace("/etc/modelset/environment", environment)
 
         done = subprocess.run(
             ["/bin/sh", "-c", own], capture_output=True, text=True, env={}, check=False
