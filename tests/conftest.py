@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import json
 import os
@@ -152,21 +153,23 @@ def run_process(
 RunModelset = Callable[..., Ran]
 
 
+def run_own(
+    project: Project,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout_s: float = 60,
+) -> Ran:
+    """The real command, in a child process, on a project."""
+    command = [sys.executable, "-m", "modelset", *arguments]
+    environ = {**project.environ, **(env or {})}
+    return run_process(command, env=environ, cwd=cwd or project.folder, timeout_s=timeout_s)
+
+
 @pytest.fixture
 def run_modelset(project: Project) -> RunModelset:
     """The real command, in a child process, on the test's own project."""
-
-    def run(
-        *arguments: str,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        timeout_s: float = 60,
-    ) -> Ran:
-        command = [sys.executable, "-m", "modelset", *arguments]
-        environ = {**project.environ, **(env or {})}
-        return run_process(command, env=environ, cwd=cwd or project.folder, timeout_s=timeout_s)
-
-    return run
+    return functools.partial(run_own, project)
 
 
 @pytest.fixture

@@ -149,8 +149,6 @@ def house_in(
     folder: Path, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
 ) -> Iterator[House]:
     """A house between two hubs that run as long as the block."""
-    for name in ("lock", "update", "rollback"):
-        patch.setitem(main.COMMANDS, name, (name, (), "a command"))
     home = folder / "one"
     home.mkdir()
     with DemoHub() as old, DemoHub(models=make_newer(folder / "newer")) as new:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.cli.own_rows import PROGRAM, ROWS, run_own
-from tests.conftest import Project
+from tests.conftest import Project, run_own
 
 from modelset.cli import main
 from modelset.cli.parsers import whole_program
@@ -60,7 +59,7 @@ def path(tmp_path: Path) -> str:
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "modelset"
-    (folder / "program.py").write_text(PROGRAM)
+    (folder / "program.py").write_text("from modelset.cli.main import run\n\nrun()\n")
     words = shlex.join([sys.executable, str(folder / "program.py")])
     program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')  # a first line takes no path with spaces
     program.chmod(0o755)
@@ -120,7 +119,7 @@ def test_what_is_typed_is_completed(bash: Bash, line: str, found: list[str]) -> 
 
 @needs_bash
 def test_every_command_is_offered_at_first(bash: Bash) -> None:
-    assert set(bash.complete("modelset ")) == {*main.COMMANDS, *ROWS}
+    assert set(bash.complete("modelset ")) == {*main.COMMANDS}
 
 
 @needs_bash

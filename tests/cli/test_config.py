@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.own_rows import run_own
-from tests.conftest import Project
+from tests.conftest import Project, run_own
 
 from modelset.cli.setting_rows import IN_FILE, bare, rate_text, rows_of
 from modelset.core.rate import parse_timetable

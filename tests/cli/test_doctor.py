@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.own_rows import PROGRAM, run_own
-from tests.conftest import Project, run_process
+from tests.conftest import Project, run_own, run_process
 
+RUN = "from modelset.cli.main import run; run()"
 SECRET = "hf_hunter2secret"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
@@ -256,7 +256,13 @@ def test_too_little_space_for_what_is_to_come_is_a_fault(project: Project) -> No
         "usage = shutil.disk_usage\n"
         "shutil.disk_usage = lambda path: usage(path)._replace(free=1000)\n"
     )
-    command = [sys.executable, "-c", program + PROGRAM, "doctor", "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        program + "from modelset.cli.main import run; run()",
+        "doctor",
+        "--json",
+    ]
 
     ran = run_process(command, env=project.environ, cwd=project.folder)
 
@@ -277,7 +283,13 @@ def test_no_socket_is_opened_and_no_library_is_imported(project: Project) -> Non
         "        sys.stderr.write(f'SEEN {arguments[0]}\\n')\n"
         "sys.addaudithook(watch)\n"
     )
-    command = [sys.executable, "-c", program + PROGRAM, "doctor", "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        program + "from modelset.cli.main import run; run()",
+        "doctor",
+        "--json",
+    ]
     # The profile is made by a run before: it may ask the system about its cards.
     findings(project)
 

@@ -275,8 +275,6 @@ def test_locking_twice_gives_the_same_bytes(house: House, tmp_path: Path) -> Non
 OFFLINE = """
 import sys
 from modelset.cli import main
-for name in ("lock", "rollback"):
-    main.COMMANDS[name] = (name, (), "a command")
 codes = [main.main(line.split()) for line in sys.argv[1:]]
 print(codes, sorted({"pycurl", "socket", "ssl"} & sys.modules.keys()))
 """

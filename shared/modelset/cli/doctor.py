@@ -74,6 +74,11 @@ def _failed(topic: str, error: ModelSetError) -> Iterator[Finding]:
 
 def _draw(screen: Screen, findings: list[Finding]) -> None:
     screen.title("DOCTOR")
+    draw_findings(screen, findings, "Nothing is wrong", "Nothing stops a download")
+
+
+def draw_findings(screen: Screen, findings: list[Finding], fine: str, passable: str) -> None:
+    """A row for each with what mends it, and what it comes to when nothing is bad."""
     for one in findings:
         screen.row(_MARKS[one.level], f"{one.topic}: {one.words}")
         if one.mend:
@@ -83,7 +88,5 @@ def _draw(screen: Screen, findings: list[Finding]) -> None:
     warned = sum(one.level == "warn" for one in findings)
     if bad:
         screen.row("bad", f"{bad} to mend, {warned} to look at")
-    elif warned:
-        screen.row("ok", f"Nothing stops a download; {warned} to look at")
     else:
-        screen.row("ok", "Nothing is wrong")
+        screen.row("ok", f"{passable}; {warned} to look at" if warned else fine)

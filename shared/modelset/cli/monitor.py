@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from modelset.cli.doctor import draw_findings
 from modelset.cli.monitor_gauges import require_gauges, write_broken, write_gauges
 from modelset.cli.monitor_server import ask_server, readiness_url
 from modelset.cli.options import settings_of
-from modelset.cli.screen import Mark, Screen, say, say_error
+from modelset.cli.screen import Screen, say, say_error
 from modelset.core.doctor import Finding, Level
 from modelset.core.errors import ModelSetError
 from modelset.core.report import envelope
@@ -25,7 +26,6 @@ from modelset.model_set import ModelSet
 from modelset.store.files import free_bytes, read_text, saying, state_of, volume_of
 from modelset.store.journal import bytes_here
 
-_MARKS: dict[Level, Mark] = {"ok": "ok", "note": "none", "warn": "warn", "bad": "bad"}
 # Below this a download of anything but the smallest models ends at a full disk.
 _LEAST_FREE = 2 * 10**9
 
@@ -205,14 +205,4 @@ def _draw(screen: Screen, findings: list[Finding]) -> None:
         elif one.level == "warn":
             say(f"warning: {one.topic}: {one.words}")
     screen.title("MONITOR")
-    for one in findings:
-        screen.row(_MARKS[one.level], f"{one.topic}: {one.words}")
-        if one.mend:
-            screen.line(f"      {one.mend}")
-    screen.line()
-    bad = sum(one.level == "bad" for one in findings)
-    warned = sum(one.level == "warn" for one in findings)
-    if bad:
-        screen.row("bad", f"{bad} to mend, {warned} to look at")
-    else:
-        screen.row("ok", f"All is well{f'; {warned} to look at' if warned else ''}")
+    draw_findings(screen, findings, "All is well", "All is well")

@@ -1,4 +1,4 @@
-"""Reads and writes the lock file, and asks sources what a model is now."""
+"""Reads and writes the lock file, and tells what in it is out of date."""
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator
