@@ -1,6 +1,5 @@
 """The settings of the service: where it listens, who may ask, and what it does by itself."""
 
-import ipaddress
 import re
 from pathlib import Path
 
@@ -33,6 +32,8 @@ class Serving:
     @property
     def is_local(self) -> bool:
         """Whether only programs on this machine can reach the address."""
+        import ipaddress  # here, because settings are read at every start
+
         if self.host == "localhost":
             return True
         try:
