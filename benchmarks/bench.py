@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.measure import GIB, Entry, Runs, compare, run_job
 from benchmarks.origin import Origin, Repo
 from benchmarks.servers import Link, Ports, nginx, slow_link
-from benchmarks.tools import CURL, Job, Tool, pooch
+from benchmarks.tools import CURL, PLAIN, Job, Tool, pooch
 
 MIB = 1024 * 1024
 LEFT_OUT = "left out with --skip"
@@ -65,10 +65,10 @@ class Bench:
         """A repository of one file."""
         return self.repo(name, {"model.bin": size})
 
-    def job(self, port: int, *repos: Repo, tls: bool = False) -> Job:
+    def job(self, port: int, *repos: Repo, tls: bool = False, plain: bool = False) -> Job:
         """What a tool is to do, in a folder that it finds clean."""
         origin = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-        return Job(origin, repos, self.folder / "run", self.cert if tls else None)
+        return Job(origin, repos, self.folder / "run", self.cert if tls else None, plain)
 
     def link(
         self, port: int, rtt_ms: float = 0, cap: float = 0
@@ -120,10 +120,12 @@ def _memory(sizes: Sizes) -> Path | None:
     return None
 
 
-def openssl_rate() -> float:
+def openssl_rate(*, plain: bool = False) -> float:
     """Bytes a second that one core digests with sha256, in blocks of 16 KiB."""
     command = ["openssl", "speed", "-seconds", "2", "-bytes", "16384", "-evp", "sha256"]
-    return parse_rate(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    environ = {**os.environ, **(PLAIN if plain else {})}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    return parse_rate(done.stdout)
 
 
 def parse_rate(text: str) -> float:

@@ -26,6 +26,7 @@ from benchmarks import cases, stops  # noqa: E402
 CASES = {
     "capped": cases.capped,
     "verified": cases.verified,
+    "plain": cases.plain,
     "set": cases.model_set,
     "small": cases.small,
     "cost": cases.cost,

@@ -15,16 +15,26 @@ from benchmarks.origin import Repo
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parent / "shared"
 CATEGORY = "bench"
+# Hides the SHA instructions of the processor from OpenSSL, which we use, and from the library
+# of aria2c.
+PLAIN = {
+    "OPENSSL_ia32cap": ":~0x20000000",
+    "OPENSSL_armcap": "0",
+    "NETTLE_FAT_OVERRIDE": "aesni,pclmul",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be fetched, from where, into which folder."""
+    """What is to be fetched, from where, into which folder; `plain` is without the processor's own
+    instructions for SHA-256.
+    """
 
     origin: str
     repos: tuple[Repo, ...]
     folder: Path
     ca: Path | None = None
+    plain: bool = False
 
     @property
     def size(self) -> int:
@@ -49,7 +59,8 @@ class Job:
             # Compiled once for all runs, outside of the folder that each run begins without.
             "PYTHONPYCACHEPREFIX": str(self.folder.parent / "bytecode"),
         }
-        return {**kept, **own, **({"SSL_CERT_FILE": str(self.ca)} if self.ca else {})}
+        own |= {"SSL_CERT_FILE": str(self.ca)} if self.ca else {}
+        return {**kept, **own, **(PLAIN if self.plain else {})}
 
     @property
     def urls(self) -> list[tuple[str, Path, str]]:
@@ -137,6 +148,11 @@ def _sequential(job: Job) -> list[str]:
     return [*script, str(job.folder), *(repo.id for repo in job.repos)]
 
 
+def _bare(job: Job) -> list[str]:
+    (url, place, _) = job.urls[0]
+    return [sys.executable, "-I", "-S", str(HERE / "rivals" / "bare.py"), url, str(place)]
+
+
 def _pooch(job: Job, python: str) -> list[str]:
     (url, place, sha256) = job.urls[0]
     return [python, str(HERE / "rivals" / "with_pooch.py"), url, sha256, str(place)]
@@ -168,6 +184,7 @@ def hf(side_by_side: int = 1, name: str = "hf download") -> Tool:
     return Tool(name, partial(_hf, side_by_side=side_by_side), needs="hf")
 
 
+BARE = Tool("socket to file, no more", _bare)
 SEQUENTIAL = Tool("sequential script", _sequential)
 MODELSET = modelset()
 HF = hf()

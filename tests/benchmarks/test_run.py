@@ -42,7 +42,7 @@ def test_a_small_run_measures_every_tool_and_writes_the_page(
     assert ran.code == 1, ran.stderr  # what was left out was not measured
     assert "missed: 4. small files, `hf download` takes: not measured" in ran.stderr
     text = page.read_text()
-    assert "Not run: capped, verified, set, cost, rate, stop." in text
+    assert "Not run: capped, verified, plain, set, cost, rate, stop." in text
     assert "**Scaled: 0.01" in text
     for tool in (
         "modelset", "modelset, TLS", "modelset, HTTP/2", "aria2c -i -j16", "aria2c -i -j16, TLS",

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from modelset.core.errors import KINDS, ModelSetError, exit_code_of
-from modelset.core.plan import SPARE_BYTES, make_plan, refuse_if_full
+from modelset.core.plan import SPARE_BYTES, make_plan, refuse_if_full, starting_order
 from modelset.core.report import (
     check_exit_code,
     download_exit_code,
@@ -56,6 +56,19 @@ def test_critical_models_come_first_then_the_largest_then_the_name() -> None:
     assert [row.model.name for row in plan.fetch] == ["must", "also", "large", "small", "asked"]
     assert [row.model.name for row in plan.ready] == ["here"]
     assert make_plan(reversed(rows)).fetch == plan.fetch
+
+
+def test_one_worker_goes_through_the_small_ones_while_the_others_bring_the_largest() -> None:
+    rows = [status(name, "critical", want=want) for name, want in zip("abcde", range(1, 6))]
+    rows += [status(name, want=want) for name, want in zip("fghi", range(1, 5))]
+    plan = make_plan(rows).fetch
+
+    def order(workers: int) -> str:
+        return "".join(row.model.name for row in starting_order(plan, workers))
+
+    assert order(3) == "edabc" + "ihfg"
+    assert order(1) == "abcde" + "fghi"
+    assert order(9) == "edcba" + "ihgf"
 
 
 @pytest.mark.parametrize("presence", ["partial", "missing", "corrupt", "unpinned"])

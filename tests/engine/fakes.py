@@ -35,7 +35,7 @@ def play(
             return
         step = max(len(data) // pieces, 1)
         for start in range(0, len(data), step):
-            if not get.receiver.body(data[start : start + step]):
+            if not get.receiver.body([data[start : start + step]]):
                 return
         if breaks:
             raise ModelSetError(breaks, f"{get.url} breaks")
@@ -111,7 +111,7 @@ Server = Callable[[Get], Iterator[Step]]
 
 def served(
     data: bytes, get: Get, *, etag: str = '"one"', piece: int = MIB, ranges: bool = True,
-    hop: Hop | None = None, **headers: str,
+    hop: Hop | None = None, wait_s: float = 0.05, **headers: str,
 ) -> Iterator[Step]:  # fmt: skip
     """Answer as a good server does, piece by piece; without `ranges`, always with everything."""
     found = re.fullmatch(r"bytes=(\d+)-(\d*)", get.headers.get("Range", ""))
@@ -124,7 +124,8 @@ def served(
     given |= {"accept-ranges": "bytes"} if ranges else {}
     given |= {"content-length": str(end - start)}
     url = (get.hop or hop or get).url
-    yield Response(206 if "content-range" in given else 200, given, url, get.hop or hop)
+    status = 206 if "content-range" in given else 200
+    yield Response(status, given, url, get.hop or hop, wait_s=wait_s)
     for at in range(start, end, piece):
         yield data[at : min(at + piece, end)]
 
@@ -179,7 +180,7 @@ def _step(get: Get, steps: Iterator[Step]) -> tuple[bool, ModelSetError | None]:
             return False, None
         if isinstance(step, Response):
             return not get.receiver.head(step), None
-        return not get.receiver.body(step), None
+        return not get.receiver.body([step]), None
     except StopIteration:
         return True, None
     except ModelSetError as error:

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from modelset.engine.budget import FIRST_LEVEL, LEAST_PART, PART, Budget, Share
+from modelset.engine.budget import FIRST_LEVEL, LEAST_PART, NEAR_PART, PART, Budget, Share
 
 ANY = st.integers(0, 99)
 
@@ -151,6 +151,15 @@ def test_a_model_that_comes_late_gets_a_lane_of_one_that_has_many() -> None:
     assert budget.take(poor)
 
 
+def test_who_needs_no_lane_gets_none() -> None:
+    budget = Budget(4)
+    share = budget.join(0)
+    budget.feed(share, hungry=False)
+    assert not budget.take(share)
+    budget.feed(share, hungry=True)
+    assert take_all(budget, share) == 4
+
+
 def test_no_lane_is_asked_back_while_one_is_free() -> None:
     budget = Budget(9)
     rich = budget.join(0)
@@ -198,14 +207,17 @@ def test_what_a_sated_model_does_not_need_goes_to_the_others() -> None:
 
 def test_parts_are_whole_until_the_end_of_the_run_and_then_shares_of_the_rest() -> None:
     budget = Budget(4)
-    assert budget.part == PART, "of a run whose size nobody knows"
+    assert budget.part(1.0) == PART, "of a run whose size nobody knows"
     budget.expect(3 * PART)
     budget.expect(5 * PART)
     sizes = []
     for arrived in (0, 4 * PART, 2 * PART, PART, PART - 4 * LEAST_PART, 2 * LEAST_PART):
         budget.arrived(arrived)
-        sizes.append(budget.part)
-    assert sizes == [PART, PART, PART // 2, PART // 4, LEAST_PART, LEAST_PART]
+        sizes.append((budget.part(1.0), budget.part(0.001)))
+    assert [far for far, _ in sizes] == [
+        PART, PART, PART // 2, PART // 4, LEAST_PART, LEAST_PART
+    ]  # fmt: skip
+    assert [near for _, near in sizes] == [NEAR_PART] * 4 + [LEAST_PART] * 2
 
 
 class Line:
@@ -287,6 +299,34 @@ def test_the_first_model_in_order_grows_first() -> None:
     line.run(3.0)
     assert sum(share.running for share in line.shares) == 32
     assert min(share.running for share in line.shares) >= 1
+
+
+def test_what_a_model_leaves_goes_to_the_next_without_a_trial() -> None:
+    line = Line(16, lambda lanes: 20e6, models=2)
+    line.run(1.0)
+    assert [share.running for share in line.shares] == [8, 8]
+    line.budget.leave(line.shares.pop(0))
+    line.run(0.05)
+    assert [share.running for share in line.shares] == [16], "the run had as many before"
+
+
+def test_a_worker_between_two_models_finds_a_connection() -> None:
+    budget = Budget(16, workers=3)
+    for _ in range(4):
+        budget.expect(10**9)
+    large, small = budget.join(1), budget.join(0)
+    assert take_all(budget, small) == 8
+    assert take_all(budget, large) == 7, "one worker is about to begin"
+    third = budget.join(2)
+    assert take_all(budget, third) == 1
+    for _ in range(8):
+        budget.give_back(small, heard=True)
+    budget.feed(small, hungry=False)  # its files are being placed
+    assert take_all(budget, large) + take_all(budget, third) == 7, "one model is still to come"
+    budget.leave(small)
+    last = budget.join(3)
+    assert budget.take(last)
+    assert (large.surplus, third.surplus) == (0, 0)
 
 
 def test_a_trial_is_not_judged_before_its_new_lanes_have_brought_something() -> None:

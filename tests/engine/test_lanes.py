@@ -11,7 +11,7 @@ from tests.engine.fakes import MIB, Depot, Server, Step, SteppedWire, served
 
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Get, Hop, Response
-from modelset.engine.budget import FIRST_LEVEL, PART, Budget
+from modelset.engine.budget import FIRST_LEVEL, NEAR_PART, PART, Budget
 from modelset.engine.fetch import LEAST
 
 BIG = random.Random("big").randbytes(5 * PART + 12_345)
@@ -57,6 +57,27 @@ def test_ranges_of_one_file_come_over_several_lanes_and_cover_it_once(depot: Dep
     assert [digest.partition(":")[2] for digest, _ in depot.sums] == [
         sha256 for _, sha256 in depot.sums
     ]
+
+
+@pytest.mark.parametrize(
+    ("waits", "parts"),
+    [([0.0001], 2 * MIB), ([0.03], 6_000_000), ([1.0], PART), ([1.0, 0.03, 0.5], 6_000_000)],
+    ids=["near", "between", "far", "the shortest counts"],
+)
+def test_the_longer_an_answer_takes_to_begin_the_larger_are_the_parts(
+    waits: list[float], parts: int, depot: Depot
+) -> None:
+    depot.budget = Budget(2)  # more of them, and the end of the run made them smaller
+
+    def answer(get: Get) -> Iterator[Step]:
+        yield from served(BIG, get, wait_s=waits[min(len(wire.gets), len(waits)) - 1])
+
+    wire = SteppedWire(answer)
+    depot.bring(wire, FILES)
+    assert_right(depot)
+    sizes = [end - start for start, end in spans(wire)]
+    assert sizes[0] == NEAR_PART, "before the first answer"
+    assert sizes[len(waits) : len(waits) + 2] == [parts] * 2
 
 
 def test_until_the_first_answer_one_lane_asks_alone(depot: Depot) -> None:
@@ -116,7 +137,8 @@ def test_a_lane_that_is_refused_leaves_the_others_at_work_and_no_more_are_opened
     depot.bring(wire, FILES)
     assert_right(depot)
     assert depot.retried == [], "none of this is a failed try"
-    assert refused == min(FIRST_LEVEL, len(range(0, len(BIG), PART))) - 2, "and never again"
+    parts = 1 + len(range(NEAR_PART, len(BIG), PART))
+    assert refused == min(FIRST_LEVEL, parts) - 2, "and never again"
 
 
 def test_a_server_that_knows_no_ranges_is_asked_once(depot: Depot) -> None:

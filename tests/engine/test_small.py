@@ -69,7 +69,8 @@ def test_the_largest_small_file_is_kept_in_memory_and_a_larger_one_is_not(depot:
     wire = SteppedWire(of(files))
     depot.bring(wire, files)
     assert_right(depot, files)
-    assert [get.shared for get in wire.gets] == [True, False]
+    asked = [(get.url, get.shared) for get in wire.gets]
+    assert asked == [(HOST + "b", False), (HOST + "a", True)], "more lanes wait for the largest"
 
 
 def test_an_empty_file_is_a_file_too(depot: Depot) -> None:

@@ -39,8 +39,8 @@ class One:
         assert response.status == 200
         return True
 
-    def body(self, data: bytes) -> bool:
-        self.body_ += data
+    def body(self, pieces: list[bytes]) -> bool:
+        self.body_ += b"".join(pieces)
         return True
 
 

@@ -73,9 +73,9 @@ class Taking:
         self.responses.append(response)
         return True
 
-    def body(self, data: bytes) -> bool:
+    def body(self, pieces: list[bytes]) -> bool:
         assert self.responses, "the head comes before the body"
-        self.bytes_ += data
+        self.bytes_ += b"".join(pieces)
         if len(self.bytes_) > self.most:
             raise ModelSetError("size-mismatch", "more than wanted")
         return True
@@ -354,7 +354,7 @@ class Told:
             self.asked.append(get)
             headers, content = self.answers[get.url]
             get.receiver.head(Response(200, headers, get.url))
-            get.receiver.body(content)
+            get.receiver.body([content])
             lanes.ended(get, None)
 
 

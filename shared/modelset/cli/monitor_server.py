@@ -42,8 +42,8 @@ class _Question:
         self.status = response.status
         return True
 
-    def body(self, data: bytes) -> bool:
-        self.content += data[: _LARGEST - len(self.content)]
+    def body(self, pieces: list[bytes]) -> bool:
+        self.content += b"".join(pieces)[: _LARGEST - len(self.content)]
         return len(self.content) < _LARGEST
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,6 +43,7 @@ class Address:
     allow_private: bool = False
 
 
+@lru_cache
 def origin_of(url: str) -> str:
     """Scheme, host and port of an address, the default port left out."""
     parts = urlsplit(url)

@@ -1,6 +1,6 @@
 """The decision of a download, made before a byte moves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import TIERS, Plan, Status
@@ -19,6 +19,19 @@ def make_plan(statuses: Iterable[Status]) -> Plan:
     )
     ready = tuple(status for status in known if status.presence == "present")
     return Plan(ready, tuple(fetch))
+
+
+def starting_order(fetch: Sequence[Status], workers: int) -> list[Status]:
+    """In which order so many workers begin what a plan fetches, tier by tier.
+
+    The largest keep all workers but one busy. That one goes through the rest from the smallest on,
+    which cost round trips rather than bytes: at the end they would leave the line idle.
+    """
+    order: list[Status] = []
+    for tier in TIERS:
+        rows = [status for status in fetch if status.tier == tier]
+        order += rows[: workers - 1] + rows[workers - 1 :][::-1]
+    return order
 
 
 def refuse_if_full(need: Mapping[str, int], free: Mapping[str, int]) -> None:

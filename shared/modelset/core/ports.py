@@ -41,7 +41,8 @@ class Hop:
 class Response:
     """The head of an answer; header names are lower case.
 
-    `hop` is None when nothing was redirected; `multiplexed` tells HTTP/2.
+    `hop` is None when nothing was redirected; `multiplexed` tells HTTP/2; `wait_s` is how long the
+    request waited for the first byte, 0 when that is not known.
     """
 
     status: int
@@ -49,6 +50,7 @@ class Response:
     url: str
     hop: Hop | None = None
     multiplexed: bool = False
+    wait_s: float = 0.0
 
 
 class Receiver(Protocol):
@@ -57,8 +59,8 @@ class Receiver(Protocol):
     def head(self, response: Response) -> bool:
         """The final status and headers, before the body; whether the body is wanted."""
 
-    def body(self, data: bytes) -> bool:
-        """The next bytes of the body; whether more are wanted."""
+    def body(self, pieces: list[bytes]) -> bool:
+        """The next bytes of the body, in order; whether more are wanted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,12 @@ _HOLD_S = 10.0
 # A window in which nobody looked for so long says nothing; and so long lanes may keep silent.
 _LONGEST_WINDOW_S = 3.0
 _PATIENCE_S = 1.5
-# What one connection is asked for at a time; less at the end of a run, so that all end together.
+# What one connection is asked for at a time: what 5 MB/s bring in forty times the time that the
+# server takes to answer, within bounds; less at the end of a run, so that all end together.
 PART = 8 * 1024 * 1024
+NEAR_PART = 2 * 1024 * 1024
 LEAST_PART = 1024 * 1024
+_PART_RATE = 40 * 5_000_000
 
 
 class Share:
@@ -38,17 +41,20 @@ class Budget:
     """Deals out connections: one to every model that can use one, the rest in the models' order.
 
     A model's level doubles when the rate of the whole run grew with it, and else falls back: more
-    connections to a server that bounds the sum, or to a full line, only cost both sides. Called
-    from the thread of every model.
+    connections to a server that bounds the sum, or to a full line, only cost both sides. With
+    `workers`, one is kept for each of them that is between two models. Called from the thread of
+    every model.
     """
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, workers: int = 0) -> None:
         self.connections = connections
+        self._workers, self._queued = workers, 0
         self._lock = threading.Lock()
         self._shares: list[Share] = []
         self._left = 0
         self._moved = 0
         self._since = 0.0
+        self._proven = 0  # how many the run had in a window that was no vain trial
         self._awaited = 0  # lanes of the trial that have not brought anything yet
         self._trial: tuple[Share, int, float] | None = None
 
@@ -56,6 +62,7 @@ class Budget:
         """A model begins."""
         share = Share(order)
         with self._lock:
+            self._queued = max(self._queued - 1, 0)
             self._shares = sorted([*self._shares, share], key=lambda one: one.order)
             self._deal()
         return share
@@ -103,9 +110,10 @@ class Budget:
                 self._since = 0.0  # only from now on is every lane at work
 
     def expect(self, count: int) -> None:
-        """So many more bytes are to come in this run."""
+        """Another model is to come in this run, of so many bytes."""
         with self._lock:
             self._left += count
+            self._queued += 1
 
     def arrived(self, count: int) -> None:
         """So many bytes came."""
@@ -113,11 +121,11 @@ class Budget:
             self._moved += count
             self._left -= count
 
-    @property
-    def part(self) -> int:
-        """How many bytes to ask for at a time."""
+    def part(self, wait_s: float) -> int:
+        """How many bytes to ask for at a time where an answer takes so long to begin."""
+        most = min(max(int(wait_s * _PART_RATE), NEAR_PART), PART)
         each = self._left // self.connections
-        return min(max(each, LEAST_PART), PART) if each > 0 else PART
+        return min(max(each, LEAST_PART), most) if each > 0 else most
 
     def tick(self, now: float) -> None:
         """Judge the last window, when it is over, and open the next."""
@@ -128,7 +136,10 @@ class Budget:
 
     def _deal(self) -> None:
         hungry = [share for share in self._shares if share.hungry or share.running]
-        left = self.connections
+        between = max(min(self._queued, self._workers - len(hungry)), 0)
+        left = self.connections - between
+        for share in self._shares:
+            share.allowed = 0
         for share in hungry:
             share.allowed = min(left, 1)
             left -= share.allowed
@@ -137,6 +148,11 @@ class Budget:
             more = min(max(wanted - share.allowed, 0), left)
             share.allowed += more
             left -= more
+        # What other models had before is no growth of the run.
+        heir = next((share for share in hungry if share.hungry), None)
+        if heir is not None:
+            dealt = sum(share.allowed for share in hungry)
+            heir.allowed += max(min(left, self._proven - dealt), 0)
         # A lane that is cut costs a new connection: no more of them than models have none at all.
         starving = sum(share.allowed and not share.running for share in hungry)
         cut = starving - self.connections + sum(share.running for share in self._shares)
@@ -159,15 +175,19 @@ class Budget:
                 if passed < _DOUBT_S:
                     return
                 share.level, share.held_until = level, now + _HOLD_S
+                self._deal()
             self._trial = None
+        used = sum(min(share.running, share.allowed) for share in self._shares)
+        self._proven = max(self._proven, used)
         self._open(now)
-        for share in self._shares:
+        free = self.connections - sum(share.running for share in self._shares)
+        for share in self._shares if free > 0 else ():
             # One less: of small files one has just ended whenever this is asked.
-            is_full = share.hungry and share.running >= share.level - 1
+            is_full = share.hungry and share.level - 1 <= share.running <= share.level
             if is_full and share.level < self.connections and now >= share.held_until:
                 self._trial = (share, share.level, rate)
                 share.level = min(share.level * 2, self.connections)
-                self._awaited = share.level - self._trial[1]
+                self._awaited = min(share.level - self._trial[1], free)
                 break
         self._deal()
 

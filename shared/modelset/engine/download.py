@@ -9,7 +9,7 @@ from modelset.core.errors import KINDS, ModelSetError
 from modelset.core.events import Ended
 from modelset.core.layout import InstallWheel, Unpack
 from modelset.core.lock import EMPTY
-from modelset.core.plan import make_plan, refuse_if_full
+from modelset.core.plan import make_plan, refuse_if_full, starting_order
 from modelset.core.report import download_exit_code
 from modelset.core.types import TIERS, Choice, Outcome, Pin, Report, Selection, Status
 from modelset.core.values import replace
@@ -50,7 +50,7 @@ class Download:
         # A model without a connection would only lose time.
         workers = min(terms.max_workers, terms.connections)
         self._working: Crew[Task] = Crew(workers, world.emit, world.stop)
-        self._crowd = Crowd(Budget(terms.connections), Work())
+        self._crowd = Crowd(Budget(terms.connections, workers), Work())
         self._order = itertools.count()
 
     def run(self, selection: Selection) -> Report:
@@ -139,11 +139,11 @@ class Download:
         if self._terms.dry_run:
             return
         _refuse_if_full(seen, self._roots)
-        # The largest begin first; of those that are at work, the smallest get most connections, so
-        # that their workers go on to others, and at the end one large model has them all.
+        # Of those that are at work, the smallest get most connections, so that their workers go on
+        # to others, and at the end one large model has them all.
         by_size = sorted(plan.fetch, key=lambda one: (TIERS.index(one.tier), one.bytes_want))
         order = {status.model.key: next(self._order) for status in by_size}
-        for status in plan.fetch:
+        for status in starting_order(plan.fetch, self._terms.max_workers):
             self._crowd.budget.expect(status.bytes_to_come)
             task = replace(by_key[status.model.key], order=order[status.model.key])
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]

@@ -41,7 +41,7 @@ class Fetch:
         self.partial: Partial | None = None
         self.retries = means.retries(order.artifact)
         self._verifier: Verifier | None = None
-        self._look_again = self._flushed_at = 0.0
+        self._look_again = self._flushed_at = self._wait_s = 0.0
         self._most = self._most_before = 0
         self._forget_answers()
 
@@ -61,7 +61,8 @@ class Fetch:
         if self._is_complete() or not self._has_room(now):
             return None
         in_parts = self._ranges and self.artifact.size > PART
-        part = self.partial.parts.take(self.means.budget.part if in_parts else self.artifact.size)
+        most = self.means.budget.part(self._wait_s) if in_parts else self.artifact.size
+        part = self.partial.parts.take(most)
         return None if part is None else self._get(part, now)
 
     def halve(self, now: float) -> Get | None:
@@ -107,6 +108,7 @@ class Fetch:
     def opened(self, response: Response) -> None:
         """A head was accepted: the next lanes begin where its redirects led."""
         assert self.partial is not None
+        self._wait_s = min(self._wait_s or response.wait_s, response.wait_s)
         self._is_open, self._hop = True, response.hop
         if response.status == 200 and response.headers.get("accept-ranges") != "bytes":
             self._ranges = False
@@ -197,6 +199,8 @@ class Fetch:
         """What answers teach is of one address."""
         self._hop = None
         self._is_open, self._ranges = False, not self.means.one_stream
+        self._wait_s = 0.0
+        self._wait_s = 0.0
         self._most_lanes = self._ceiling = self.means.budget.connections
 
     def _abandon_lanes(self) -> None:

@@ -82,7 +82,7 @@ class Lane:
         file.opened(response)
         return True
 
-    def body(self, data: bytes) -> bool:
+    def body(self, pieces: list[bytes]) -> bool:
         """Take the next bytes; what was given to another lane meanwhile is left to it."""
         part, share = self.part, self._share
         if self.is_stale:
@@ -90,21 +90,20 @@ class Lane:
         if not self._heard:
             self._heard = True
             self._file.means.budget.heard(share)
-        room = part.end - part.at - self._waiting
-        if len(data) > room:
+        room, count = self.rest, sum(map(len, pieces))
+        if count > room:
             if part.end == self._end:
                 raise answer.too_long(self._file.retries.address, self._file.artifact)
-            data = data[:room]
-        if data:
-            self._pieces.append(data)
-            self._waiting += len(data)
-            if self._waiting >= _PIECE or len(self._pieces) >= _MOST_PIECES:
-                self.flush()
+            pieces = [b"".join(pieces)[:room]]
+        self._pieces += pieces
+        self._waiting += min(count, room)
+        if self._waiting >= _PIECE or len(self._pieces) >= _MOST_PIECES:
+            self.flush()
         if share.surplus:
             share.surplus -= 1
             self._is_given_back = True
             return False
-        return len(data) < room or part.end == self._end
+        return count < room or part.end == self._end
 
     def flush(self) -> None:
         """Write what waits."""

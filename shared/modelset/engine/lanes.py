@@ -19,14 +19,17 @@ _NO_LANE_S = 0.02
 
 
 class ModelLanes:
-    """Hands out the GETs of one model's files, small ones first; `sums` pairs digests with the
+    """Hands out the GETs of one model's files: the largest first, because its first answer is
+    what further lanes wait for, then small ones, then the rest. `sums` pairs digests with the
     sha256 of the same bytes as files are placed.
     """
 
     def __init__(self, orders: Sequence[Order], means: Means) -> None:
         self._means = means
-        orders = sorted(orders, key=lambda order: order.artifact.size > SMALL)
-        self._waiting = deque(orders)
+        largest = max(orders, key=lambda order: order.artifact.size, default=None)
+        self._waiting = deque(
+            sorted(orders, key=lambda order: (order is not largest, order.artifact.size > SMALL))
+        )
         self._open: list[Fetch | Small] = []
         self._receivers: dict[int, Lane | Small] = {}
         self.sums: list[tuple[str, str]] = []

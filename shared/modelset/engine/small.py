@@ -83,13 +83,14 @@ class Small:
         self.means.share.streams = STREAMS if response.multiplexed else 1
         return True
 
-    def body(self, data: bytes) -> bool:
+    def body(self, pieces: list[bytes]) -> bool:
         """Take the next bytes."""
         if not self._heard and self.holds_lane:
             self._heard = True
             self.means.budget.heard(self.means.share)
-        self._data += data
-        self.means.arrived(len(data))
+        before = len(self._data)
+        self._data += b"".join(pieces)
+        self.means.arrived(len(self._data) - before)
         if len(self._data) > self.artifact.size:
             raise answer.too_long(self.retries.address, self.artifact)
         return True

@@ -13,6 +13,9 @@ from modelset.net.address import privacy_of
 from modelset.net.failures import proxy_wants_credentials, public, translate
 
 MOST_REDIRECTS = 10
+# One look at the sockets brings up to eleven times as much of each connection, which is in memory
+# until it is handed over.
+BUFFER = 128 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SUPPRESS_CONNECT_HEADERS = 265  # CURLOPT_SUPPRESS_CONNECT_HEADERS, unnamed in pycurl
 
@@ -92,6 +95,7 @@ class Transfer:
     multiplexed: bool = False
     announced: bool = False
     enough: bool = False
+    pieces: list[bytes] = field(default_factory=list)
     error: ModelSetError | None = None
 
     @classmethod
@@ -112,7 +116,7 @@ class Transfer:
         curl.setopt(pycurl.USERAGENT, settings.user_agent)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(settings.connect_s * 1000))
-        curl.setopt(pycurl.BUFFERSIZE, 512 * 1024)
+        curl.setopt(pycurl.BUFFERSIZE, BUFFER)
         if self.get.shared:
             curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
             curl.setopt(pycurl.PIPEWAIT, 1)
@@ -120,7 +124,8 @@ class Transfer:
             # Over one connection, several ranges share the rate that each could have alone.
             curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
-        curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        # libcurl comes with 16 KiB at a time: too often for any code of our own.
+        curl.setopt(pycurl.WRITEFUNCTION, self.pieces.append)
         curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
         self._go_through(curl, settings)
 
@@ -144,6 +149,24 @@ class Transfer:
             self.get, urljoin(self.url, self.location), self.hops + 1, privacy_of(self.address)
         )
 
+    def hand_over(self, curl: pycurl.Curl) -> bool:
+        """Give what has come to the receiver; whether the transfer is to go on."""
+        pieces = self.pieces.copy()
+        self.pieces.clear()
+        count = sum(map(len, pieces))
+        self.pulse.count += count
+        if self.throttle is not None:
+            self.throttle.took(count)
+        if self.location:
+            return True  # nobody reads the body of a redirect
+        self.error = self._announce(curl)
+        if self.error is None and not self.enough:
+            try:
+                self.enough = not self.get.receiver.body(pieces)
+            except ModelSetError as error:
+                self.error = error
+        return self.error is None and not self.enough
+
     def verdict(self, curl: pycurl.Curl, code: int, words: str) -> ModelSetError | None:
         """What went wrong, or None; a raised refusal says more than libcurl's own words."""
         if self.error is not None or self.enough:
@@ -155,7 +178,7 @@ class Transfer:
             return ModelSetError(
                 "bad-response", f"more than {MOST_REDIRECTS} redirects from {public(self.get.url)}"
             )
-        return self._announce()
+        return self._announce(curl)
 
     def _on_connected(self, address: str, local: str, port: int, local_port: int) -> int:
         """Runs when a connection stands and before the request leaves, on kept ones too."""
@@ -185,25 +208,7 @@ class Transfer:
         elif not text and self.status in _REDIRECTS:
             self.location = self.headers.get("location", "")
 
-    def _on_body(self, data: bytes) -> int | None:
-        # libcurl comes with 16 KiB at a time, so this is short.
-        self.pulse.count += len(data)
-        if self.throttle is not None:
-            self.throttle.took(len(data))
-        if not self.announced:
-            if self.location:
-                return None
-            self.error = self._announce()
-            if self.error is not None or self.enough:
-                return 0
-        try:
-            self.enough = not self.get.receiver.body(data)
-        except ModelSetError as error:
-            self.error = error
-            return 0
-        return 0 if self.enough else None
-
-    def _announce(self) -> ModelSetError | None:
+    def _announce(self, curl: pycurl.Curl) -> ModelSetError | None:
         """Give the head to the receiver, once, as late as the first byte of the body."""
         if self.location or self.announced:
             return None
@@ -217,9 +222,11 @@ class Transfer:
             secret = value.rpartition(" ")[2]
             headers = {name: text.replace(secret, "...") for name, text in headers.items()}
         try:
-            self.enough = not self.get.receiver.head(
-                Response(self.status, headers, self.url, hop, self.multiplexed)
+            wait_s = curl.getinfo(pycurl.STARTTRANSFER_TIME) - curl.getinfo(pycurl.PRETRANSFER_TIME)
+            response = Response(
+                self.status, headers, self.url, hop, self.multiplexed, max(wait_s, 0.0)
             )
+            self.enough = not self.get.receiver.head(response)
         except ModelSetError as error:
             return error
         return None

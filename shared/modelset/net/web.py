@@ -51,8 +51,8 @@ class _Question:
         self.response = response
         return not self.head_only
 
-    def body(self, data: bytes) -> bool:
-        self.content += data
+    def body(self, pieces: list[bytes]) -> bool:
+        self.content += b"".join(pieces)
         if len(self.content) > LARGEST_BODY:
             raise ModelSetError("bad-response", f"{public(self.address.url)}: answer too large")
         return True

@@ -13,6 +13,9 @@ from modelset.net.transfer import Transfer, WireSettings
 
 # How long one wait for sockets may last, so that a stop or a deadline is noticed in time.
 _TICK_S = 0.1
+# More than sixteen connections bring at a time. glibc gives what is freed back to the system, and
+# takes it page by page again, but keeps twice the size of a block that it has seen come and go.
+_KEPT = 16 * 1024 * 1024
 
 
 class CurlWire:
@@ -20,6 +23,7 @@ class CurlWire:
 
     def __init__(self, settings: WireSettings, throttle: Throttle | None = None) -> None:
         self._settings, self._throttle = settings, throttle
+        bytes(_KEPT)
         self._idle: list[Any] = []  # multi handles at rest; each keeps its connections alive
 
     def run(self, lanes: Lanes, guard: Guard) -> None:
@@ -41,16 +45,16 @@ class CurlWire:
                 if self._is_held_back(running, guard):
                     continue
                 multi.perform()
-                has_ended = self._collect(multi, running, lanes)
+                has_ended = self._hand_over(multi, running, lanes)
+                has_ended = self._collect(multi, running, lanes) or has_ended
                 if (now := guard.now()) - looked > _TICK_S:
                     looked = now
                     self._end_silent(multi, running, lanes, now)
                 if not has_ended:  # else a connection is free, and used before any wait
                     multi.select(min(_TICK_S, max(guard.remaining(), 0.001)))
         finally:
-            for curl in running:
-                multi.remove_handle(curl)
-                curl.close()
+            for curl in list(running):
+                _drop(multi, running, curl)
             self._idle.append(multi)
 
     def close(self) -> None:
@@ -95,10 +99,18 @@ class CurlWire:
         for curl, transfer in list(running.items()):
             words = transfer.pulse.verdict(now, self._settings, bounded=self._throttle is not None)
             if words:
-                del running[curl]
-                multi.remove_handle(curl)
-                curl.close()
+                _drop(multi, running, curl)
                 lanes.ended(transfer.get, stalled(transfer.url, words))
+
+    def _hand_over(self, multi: Any, running: dict[pycurl.Curl, "Transfer"], lanes: Lanes) -> bool:
+        """Give what has come to its receivers; whether one of them wants no more."""
+        has_ended = False
+        for curl, transfer in list(running.items()):
+            if transfer.pieces and not transfer.hand_over(curl):
+                _drop(multi, running, curl)
+                lanes.ended(transfer.get, transfer.error)
+                has_ended = True
+        return has_ended
 
     def _collect(self, multi: Any, running: dict[pycurl.Curl, "Transfer"], lanes: Lanes) -> bool:
         """Hand over what has ended; whether anything has."""
@@ -108,12 +120,18 @@ class CurlWire:
             ended = [(curl, 0, "") for curl in succeeded] + failed
             has_ended = has_ended or bool(ended)
             for curl, code, words in ended:
-                transfer = running.pop(curl)
-                multi.remove_handle(curl)
+                transfer = running[curl]
                 error = transfer.verdict(curl, code, words)
-                curl.close()
+                _drop(multi, running, curl)
                 if error is None and transfer.location:
                     self._start(multi, running, transfer.redirected(), lanes)
                 else:
                     lanes.ended(transfer.get, error)
         return has_ended
+
+
+def _drop(multi: Any, running: dict[pycurl.Curl, Transfer], curl: pycurl.Curl) -> None:
+    """Let go of a transfer; its connection is kept only where the answer has ended."""
+    del running[curl]
+    multi.remove_handle(curl)
+    curl.close()

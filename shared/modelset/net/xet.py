@@ -132,7 +132,7 @@ class XetWire:
         def take(data: bytes) -> None:
             nonlocal came
             came += len(data)
-            if not get.receiver.body(data):
+            if not get.receiver.body([data]):
                 raise _EnoughError
             if self._throttle is not None:
                 self._throttle.took(len(data))

@@ -86,8 +86,8 @@ class _Kept:
         self.response = response
         return True
 
-    def body(self, data: bytes) -> bool:
-        self.content += data
+    def body(self, pieces: list[bytes]) -> bool:
+        self.content += b"".join(pieces)
         return True
 
 

@@ -131,10 +131,25 @@ def _cpu_details() -> Mapping[str, object]:
 
 
 def _nvml() -> Nvml | None:
+    if sys.platform == "linux" and not _has_nvidia():
+        return None  # the module takes longer to load than everything else that is asked
     try:
         return cast("Nvml", importlib.import_module("pynvml"))
     except (ImportError, OSError):
         return None
+
+
+def _has_nvidia() -> bool:
+    """Whether a driver is loaded, or the library is here that asks one."""
+    import ctypes  # here, since a cached profile must not pay for it
+
+    if Path("/proc/driver/nvidia").exists():
+        return True
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _run(command: Sequence[str]) -> str:

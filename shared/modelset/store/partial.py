@@ -18,6 +18,7 @@ from modelset.store.life import boot
 FLUSH_BYTES = 4 * 1024 * 1024
 # The disk gets so many bytes at a time, so that the last ones do not take long.
 SYNC_BYTES = 64 * 1024 * 1024
+_MOST_PIECES = 1024  # that systems take in one call
 
 
 class Partial:
@@ -47,7 +48,7 @@ class Partial:
 
     def write(self, part: Part, pieces: list[bytes]) -> None:
         """Add the next bytes of a part; raises ModelSetError."""
-        count = sum(len(piece) for piece in pieces)
+        count = sum(map(len, pieces))
         with saying("write", self.path):
             _write_at(self._file, part.at, pieces, count)
         part.at += count
@@ -193,7 +194,7 @@ def _open(path: Path) -> FileIO:
 
 
 def _write_at(file: FileIO, at: int, pieces: list[bytes], count: int) -> None:
-    if hasattr(os, "pwritev"):
+    if hasattr(os, "pwritev") and len(pieces) <= _MOST_PIECES:
         done = os.pwritev(file.fileno(), pieces, at)
         if done == count:
             return
