@@ -59,8 +59,8 @@ def test_critical_models_come_first_then_the_largest_then_the_name() -> None:
 
 
 def test_one_worker_goes_through_the_small_ones_while_the_others_bring_the_largest() -> None:
-    rows = [status(name, "critical", want=want) for name, want in zip("abcde", range(1, 6))]
-    rows += [status(name, want=want) for name, want in zip("fghi", range(1, 5))]
+    rows = [status(name, "critical", want=want) for want, name in enumerate("abcde")]
+    rows += [status(name, want=want) for want, name in enumerate("fghi")]
     plan = make_plan(rows).fetch
 
     def order(workers: int) -> str:

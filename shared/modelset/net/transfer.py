@@ -15,7 +15,7 @@ from modelset.net.failures import proxy_wants_credentials, public, translate
 MOST_REDIRECTS = 10
 # One look at the sockets brings up to eleven times as much of each connection, which is in memory
 # until it is handed over.
-BUFFER = 128 * 1024
+BUFFER = 256 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SUPPRESS_CONNECT_HEADERS = 265  # CURLOPT_SUPPRESS_CONNECT_HEADERS, unnamed in pycurl
 

@@ -13,9 +13,9 @@ from modelset.net.transfer import Transfer, WireSettings
 
 # How long one wait for sockets may last, so that a stop or a deadline is noticed in time.
 _TICK_S = 0.1
-# More than sixteen connections bring at a time. glibc gives what is freed back to the system, and
-# takes it page by page again, but keeps twice the size of a block that it has seen come and go.
-_KEPT = 16 * 1024 * 1024
+# Half of what sixteen connections bring at a time. glibc gives what is freed back to the system
+# and takes it page by page again, but keeps twice the size of a block that has come and gone.
+_KEPT = 24 * 1024 * 1024
 
 
 class CurlWire:
