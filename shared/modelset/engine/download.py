@@ -48,9 +48,9 @@ class Download:
         self._new_entries: Seldom[dict[str, Any]] = Seldom(self._remember, now)
         self._asking: Crew[Task] = Crew(terms.connections, world.emit, world.stop)
         # A model without a connection would only lose time.
-        workers = min(terms.max_workers, terms.connections)
-        self._working: Crew[Task] = Crew(workers, world.emit, world.stop)
-        self._crowd = Crowd(Budget(terms.connections, workers), Work())
+        self._workers = min(terms.max_workers, terms.connections)
+        self._working: Crew[Task] = Crew(self._workers, world.emit, world.stop)
+        self._crowd = Crowd(Budget(terms.connections, self._workers), Work())
         self._order = itertools.count()
 
     def run(self, selection: Selection) -> Report:
@@ -143,7 +143,7 @@ class Download:
         # to others, and at the end one large model has them all.
         by_size = sorted(plan.fetch, key=lambda one: (TIERS.index(one.tier), one.bytes_want))
         order = {status.model.key: next(self._order) for status in by_size}
-        for status in starting_order(plan.fetch, self._terms.max_workers):
+        for status in starting_order(plan.fetch, self._workers):
             self._crowd.budget.expect(status.bytes_to_come)
             task = replace(by_key[status.model.key], order=order[status.model.key])
             self._working.start(lambda task=task: self._bring(task))  # type: ignore[misc]

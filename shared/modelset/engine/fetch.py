@@ -199,8 +199,7 @@ class Fetch:
         """What answers teach is of one address."""
         self._hop = None
         self._is_open, self._ranges = False, not self.means.one_stream
-        self._wait_s = 0.0
-        self._wait_s = 0.0
+        self._wait_s = 0.0  # the shortest that an answer took to begin
         self._most_lanes = self._ceiling = self.means.budget.connections
 
     def _abandon_lanes(self) -> None:
