@@ -82,8 +82,8 @@ def verified(bench: Bench) -> Section:
         f" {rate / MB:.0f} MB/s (`openssl speed -bytes 16384 -evp sha256`, measured in turn"
         " with the tools, the median). `openssl` uses the processor's SHA instructions where there"
         " are any; `sha256sum` is the system's own and may not."
-        f" `{BARE.name}` is a loop that reads one socket and writes one file: no program that"
-        " brings the same bytes from the same server needs less.",
+        f" `{BARE.name}` is a loop that reads one socket and writes one file: about what the bytes"
+        " alone cost here.",
     )
     section.table(found)
     section.chart("verified", found, mark=("sha256 alone", job.size / rate))
