@@ -71,11 +71,7 @@ def verified(bench: Bench) -> Section:
     tools = (
         MODELSET, CURL_SHA256SUM, CURL_OPENSSL, CURL, BARE, ARIA2, ARIA2_CHECKSUM, HF, bench.pooch,
     )  # fmt: skip
-    rates: list[float] = []
-    found = bench.compare(
-        [Entry(tool, job) for tool in tools], lambda: rates.append(openssl_rate())
-    )
-    rate = statistics.median(rates)
+    found, rate = _beside_openssl(bench, [Entry(tool, job) for tool in tools])
     section = Section(
         "2. One verified file, no cap",
         f"{repo.size / MIB:.0f} MiB over plain HTTP. One core of this machine digests"
@@ -103,9 +99,7 @@ def plain(bench: Bench) -> Section:
     capped_own, capped_rival = f"{OWN}, 20 MiB/s", f"{ARIA2_CHECKSUM.name}, 20 MiB/s"
     entries = [Entry(tool, free) for tool in (MODELSET, CURL_OPENSSL, ARIA2_CHECKSUM)]
     entries += [Entry(MODELSET, capped, capped_own), Entry(ARIA2_CHECKSUM, capped, capped_rival)]
-    rates: list[float] = []
-    found = bench.compare(entries, lambda: rates.append(openssl_rate(plain=True)))
-    rate = statistics.median(rates)
+    found, rate = _beside_openssl(bench, entries, plain=True)
     section = Section(
         "1. and 2. without SHA instructions",
         "The same files where no instruction of the processor computes SHA-256, as with many that"
@@ -123,6 +117,15 @@ def plain(bench: Bench) -> Section:
     rival = ratio(found, capped_rival, capped_own)
     section.at_least("1. the same, `aria2c -x16 --checksum` takes", 2.5, rival)
     return section
+
+
+def _beside_openssl(
+    bench: Bench, entries: list[Entry], *, plain: bool = False
+) -> tuple[dict[str, Runs], float]:
+    """What the entries took, and the rate of sha256 that was measured in turn with them."""
+    rates: list[float] = []
+    found = bench.compare(entries, lambda: rates.append(openssl_rate(plain=plain)))
+    return found, statistics.median(rates)
 
 
 def model_set(bench: Bench) -> Section:

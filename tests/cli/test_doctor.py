@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Project, run_own, run_process
+from tests.conftest import Project, Ran, run_own, run_process
 
 RUN = "from modelset.cli.main import run; run()"
 SECRET = "hf_hunter2secret"
@@ -250,21 +250,20 @@ def test_what_other_programs_keep_is_counted(project: Project) -> None:
     assert row["mend"] == "modelset detect"
 
 
+def doctor_behind(program: str, project: Project) -> Ran:
+    """The command, in a process that a program has prepared."""
+    command = [sys.executable, "-c", program + "from modelset.cli.main import run; run()"]
+    return run_process([*command, "doctor", "--json"], env=project.environ, cwd=project.folder)
+
+
 def test_too_little_space_for_what_is_to_come_is_a_fault(project: Project) -> None:
     program = (
         "import shutil\n"
         "usage = shutil.disk_usage\n"
         "shutil.disk_usage = lambda path: usage(path)._replace(free=1000)\n"
     )
-    command = [
-        sys.executable,
-        "-c",
-        program + "from modelset.cli.main import run; run()",
-        "doctor",
-        "--json",
-    ]
 
-    ran = run_process(command, env=project.environ, cwd=project.folder)
+    ran = doctor_behind(program, project)
 
     assert ran.code == 7, ran.stdout
     (bad,) = [row for row in ran.json["data"]["findings"] if row["level"] == "bad"]
@@ -283,17 +282,10 @@ def test_no_socket_is_opened_and_no_library_is_imported(project: Project) -> Non
         "        sys.stderr.write(f'SEEN {arguments[0]}\\n')\n"
         "sys.addaudithook(watch)\n"
     )
-    command = [
-        sys.executable,
-        "-c",
-        program + "from modelset.cli.main import run; run()",
-        "doctor",
-        "--json",
-    ]
     # The profile is made by a run before: it may ask the system about its cards.
     findings(project)
 
-    ran = run_process(command, env=project.environ, cwd=project.folder)
+    ran = doctor_behind(program, project)
 
     assert ran.json is not None
     assert "SEEN" not in ran.stderr
