@@ -53,11 +53,12 @@ class Job:
             "HF_HUB_DISABLE_UPDATE_CHECK": "1",
             "MODELSET_CONFIG": str(self.folder / "modelset.toml"),
             "MODELSET_LOCK": str(self.folder / "models.lock.json"),
-            "MODELSET_OUT": str(self.folder / "out"),
             "MODELSET_MODELS_ROOT": str(self.folder / "models"),
             "PYTHONPATH": str(SHARED),
-            # Compiled once for all runs, outside of the folder that each run begins without.
+            # Made once on a machine, and so outside of the folder that each run begins without:
+            # compiled modules, and the profile of the hardware with the catalog as it was read.
             "PYTHONPYCACHEPREFIX": str(self.folder.parent / "bytecode"),
+            "MODELSET_OUT": str(self.folder.parent / "out"),
         }
         own |= {"SSL_CERT_FILE": str(self.ca)} if self.ca else {}
         return {**kept, **own, **(PLAIN if self.plain else {})}

@@ -4,8 +4,6 @@ import contextlib
 import datetime
 from collections.abc import Iterator
 
-import certifi
-
 from modelset import __version__
 from modelset.core.catalog import Catalog
 from modelset.core.events import Emit
@@ -38,7 +36,7 @@ def open_world(
         WireSettings(
             connect_s=own.connect_s,
             stall_s=own.stall_s,
-            ca_file=own.ca_file or ("" if own.ca_folder else certifi.where()),
+            ca_file=own.ca_file,
             ca_folder=own.ca_folder,
             ca_origin=own.origins["ca_file"],
             proxies=own.proxies,

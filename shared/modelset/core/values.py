@@ -1,8 +1,8 @@
 """Frozen values as `dataclasses` makes them, at a fifth of its start-up time.
 
 `dataclasses` imports `inspect` and compiles six functions a class, which is most of the time
-that a command takes to start. Here one is compiled and the others are shared; `replace`, `asdict`
-and `fields` of the standard module work on these values as on its own.
+that a command takes to start. Here one is compiled, when it is first needed, and the others are
+shared; `replace`, `asdict` and `fields` of the standard module work on these values as on its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ def dataclass(*, frozen: bool = False, slots: bool) -> Callable[[type[T]], type[
         for name in ("__dict__", "__weakref__"):
             space.pop(name, None)
         made: type[T] = type(cls.__name__, (), space)
-        type.__setattr__(made, "__init__", _init(made, known))
+        _give_init(made, known)
         return made
 
     return make
@@ -119,6 +119,16 @@ def _take_fields(space: dict[str, Any]) -> dict[str, Field]:
         known[name] = given if isinstance(given, Field) else Field(given, MISSING, True)
         known[name].name, known[name].type = name, kind
     return known
+
+
+def _give_init(made: type, known: Mapping[str, Field]) -> None:
+    """Its own is compiled with the first value: most classes have none in most runs."""
+
+    def first(self: Any, *values: Any, **named: Any) -> None:
+        type.__setattr__(made, "__init__", _init(made, known))
+        self.__init__(*values, **named)
+
+    type.__setattr__(made, "__init__", first)
 
 
 def _init(cls: type, known: Mapping[str, Field]) -> Any:

@@ -1,7 +1,6 @@
 """Which addresses may be asked: secure ones, and none more private than where a redirect began."""
 
 import ipaddress
-import socket
 from urllib.parse import urlsplit
 
 from modelset.core.errors import ModelSetError
@@ -28,6 +27,8 @@ def privacy_of(address: str) -> int:
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
+        import socket  # here, because a download must start fast
+
         try:  # 127.1 and 0x7f000001 are addresses too
             parsed = ipaddress.ip_address(socket.inet_aton(address))
         except OSError:

@@ -1,7 +1,6 @@
 """Asks the user's package index, through pip's own resolver report, where a wheel is."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -66,6 +65,8 @@ def _run(
     """The standard output of a command that is told something, or None and its words when it
     failed.
     """
+    import subprocess  # here, because a download must start fast
+
     given: str | None = told
     with subprocess.Popen(
         command,

@@ -1,5 +1,6 @@
 """One GET in flight, hop by hop, and the judgement of every hop."""
 
+from functools import cache
 from urllib.parse import urljoin, urlsplit
 
 import pycurl
@@ -25,7 +26,8 @@ class WireSettings:
     """Clocks in seconds, the slowest acceptable rate in bytes a second, and where trust comes from.
 
     `ca_file` is a PEM bundle, `ca_folder` one or more folders of certificates, and `ca_origin` the
-    variable or file that names either. What libcurl would read of the environment is not used.
+    variable or file that names either; certifi's are trusted where neither is given. What libcurl
+    would read of the environment is not used.
     """
 
     connect_s: float = 10.0
@@ -136,8 +138,10 @@ class Transfer:
         curl.setopt(pycurl.PROXY, self.proxy.url.encode() if self.proxy else b"")
         curl.setopt(pycurl.NOPROXY, "")
         curl.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
-        if settings.ca_file or settings.ca_folder:
-            file, folder = settings.ca_file or None, settings.ca_folder or None
+        places = (self.url, self.proxy.url if self.proxy else "")
+        if any(urlsplit(place).scheme == "https" for place in places):
+            folder = settings.ca_folder or None
+            file = settings.ca_file or (None if folder else own_certificates())
             for option in (pycurl.CAINFO, pycurl.PROXY_CAINFO):
                 curl.setopt(option, file)  # None also unsets what libcurl was built with
             for option in (pycurl.CAPATH, pycurl.PROXY_CAPATH):
@@ -230,3 +234,11 @@ class Transfer:
         except ModelSetError as error:
             return error
         return None
+
+
+@cache
+def own_certificates() -> str:
+    """The bundle that is trusted where nobody names another."""
+    import certifi  # slow to load
+
+    return certifi.where()

@@ -5,14 +5,17 @@ import contextlib
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Guard
 from modelset.core.values import dataclass
+
+if TYPE_CHECKING:  # slow to load, and seldom needed
+    import socket
+    import subprocess
 
 # By its path and without its folder on the module path, so that it runs from anywhere.
 CHILD = (sys.executable, "-P", os.path.join(os.path.dirname(__file__), "xet_child.py"))
@@ -55,6 +58,8 @@ def pour(
 
     Raises `stalled` after `silence_s` seconds without a byte, and what the guard or `take` raises.
     """
+    import socket
+
     ours, theirs = socket.socketpair()
     with ours, theirs, _running(command, environ, theirs) as process:
         _hand_over(order, process, theirs)
@@ -107,8 +112,10 @@ def _frames(read: Callable[[int], bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 @contextlib.contextmanager
 def _running(
-    command: Sequence[str], environ: Mapping[str, str], theirs: socket.socket
+    command: Sequence[str], environ: Mapping[str, str], theirs: "socket.socket"
 ) -> Iterator["subprocess.Popen[bytes]"]:
+    import subprocess
+
     try:
         process = subprocess.Popen(
             command,
@@ -145,7 +152,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _hand_over(order: Order, process: "subprocess.Popen[bytes]", theirs: socket.socket) -> None:
+def _hand_over(order: Order, process: "subprocess.Popen[bytes]", theirs: "socket.socket") -> None:
     """Over the standard input: a command line and an environment can be read by others."""
     given: int | str = theirs.fileno()
     if sys.platform == "win32":

@@ -21,6 +21,7 @@ def machine() -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
+@cache
 def boot() -> str:
     """A name for the time since this machine started, empty where the system has none."""
     with contextlib.suppress(OSError):
