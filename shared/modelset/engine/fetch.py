@@ -81,6 +81,7 @@ class Fetch:
             for lane in self.lanes:
                 lane.flush()
         if self.lanes or not self._is_complete():
+            self.partial.note_in_time(now)
             self._verifier.flush()
             return
         state = self._verifier.advance()

@@ -1,6 +1,7 @@
 """Which addresses may be asked: secure ones, and none more private than where a redirect began."""
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from modelset.core.errors import ModelSetError
@@ -22,6 +23,7 @@ def refuse_scheme(url: str, get: Get) -> None:
     )
 
 
+@lru_cache
 def privacy_of(address: str) -> int:
     """0 public, 1 private or link-local, 2 this machine."""
     try:

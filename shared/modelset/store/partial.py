@@ -14,8 +14,10 @@ from modelset.store.files import saying
 from modelset.store.journal import spans_of, stem_of, write_journal
 from modelset.store.life import boot
 
-# A journal at least this often, so that a kill costs less than the 8 MiB that are promised.
+# A journal at least this often for each connection, so that a kill costs less than the 8 MiB that
+# are promised; and for all of them together, but for those that follow each other too fast.
 FLUSH_BYTES = 4 * 1024 * 1024
+_NOTE_S = 0.02
 # The disk gets so many bytes at a time, so that the last ones do not take long.
 SYNC_BYTES = 64 * 1024 * 1024
 _MOST_PIECES = 1024  # that systems take in one call
@@ -39,6 +41,7 @@ class Partial:
         self.validator = str(known.get("validator", "")) if self.kept else ""
         self.origin = str(known.get("origin", "")) if self.kept else ""
         self._unnoted = self._unsynced = self._object = 0
+        self._due = 0.0
         self._file.truncate(max((end for _, end in self.parts.spans()), default=0))
 
     @property
@@ -54,7 +57,7 @@ class Partial:
         part.at += count
         self._unnoted += count
         self._unsynced += count
-        if self._unnoted >= FLUSH_BYTES:
+        if self._unnoted >= FLUSH_BYTES * len(self.parts.running):
             self.note()
 
     def came_from(self, origin: str, validator: str) -> None:
@@ -94,6 +97,12 @@ class Partial:
                 },
             )
         self._unnoted = 0
+
+    def note_in_time(self, now: float) -> None:
+        """The same where it is due at this time in seconds, of a clock that never jumps."""
+        if self._unnoted >= FLUSH_BYTES and now >= self._due:
+            self._due = now + _NOTE_S
+            self.note()
 
     @property
     def wants_sync(self) -> bool:
