@@ -82,7 +82,7 @@ class Bench:
         """Measure the entries in turn, without the tools that are left out."""
         kept = [entry for entry in entries if entry.tool.name not in self.sizes.skip]
         self.warm([entry.tool for entry in kept])
-        found = compare(kept, self.sizes.rounds, each_round)
+        found = compare(kept, self.sizes.rounds, each_round, wake_s=min(self.sizes.scale, 1.0))
         for entry in entries:
             name = entry.name or entry.tool.name
             found.setdefault(name, Runs(name, entry.job.size, trouble=LEFT_OUT))

@@ -142,8 +142,23 @@ def last_words(said: Path) -> str:
     return words.replace(str(said.parent), ".")[-300:]
 
 
+def wake(seconds: float) -> None:
+    """Keep every core busy. After a slow tool, which mostly waits, a machine takes a while to be
+    fast again: without this the next tool would pay for the one before.
+    """
+    words = f"import time; end = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
+    command = [sys.executable, "-I", "-S", "-c", words]
+    busy = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
+    for process in busy:
+        process.wait()
+
+
 def compare(
-    entries: Sequence[Entry], rounds: int, each_round: Callable[[], object] = lambda: None
+    entries: Sequence[Entry],
+    rounds: int,
+    each_round: Callable[[], object] = lambda: None,
+    *,
+    wake_s: float = 0.0,
 ) -> dict[str, Runs]:
     """Each entry once a round, in turn, so that a busy machine disturbs all alike."""
     found = {}
@@ -156,6 +171,7 @@ def compare(
         for entry, runs in zip(entries, found.values(), strict=True):
             if runs.trouble:
                 continue
+            wake(wake_s)
             try:
                 runs.took.append(run_job(entry.tool, entry.job))
                 print(f"  {number + 1}. {runs.name}: {runs.took[-1].wall:.2f} s", flush=True)
