@@ -208,6 +208,38 @@ def test_a_long_stream_is_journalled_often_enough(folder: Path) -> None:
     partial.forget()
 
 
+def test_where_bytes_come_fast_the_journal_rests_but_never_beyond_what_is_promised(
+    folder: Path,
+) -> None:
+    partial = claim(folder, replace(ARTIFACT, size=16 * FLUSH_BYTES))
+    assert partial is not None
+    (journal,) = folder.glob("*.json")
+    first, second = (partial.parts.take(8 * FLUSH_BYTES) for _ in range(2))
+    assert first is not None
+    assert second is not None
+
+    def noted() -> int:
+        return sum(end - start for start, end in json.loads(journal.read_text()).get("spans", ()))
+
+    piece = b"x" * FLUSH_BYTES
+    partial.write(first, [piece])
+    assert noted() == 0
+    partial.note_in_time(1.0)
+    assert noted() == FLUSH_BYTES
+    partial.write(second, [piece])
+    partial.note_in_time(1.001)
+    assert noted() == FLUSH_BYTES, "it was written just now"
+    partial.write(first, [piece])
+    assert noted() == 3 * FLUSH_BYTES, "of each of two connections, so much is not in it"
+    partial.write(first, [piece])
+    partial.note_in_time(2.0)
+    assert noted() == 4 * FLUSH_BYTES
+    partial.write(first, [b"x"])
+    partial.note_in_time(3.0)
+    assert noted() == 4 * FLUSH_BYTES, "so little is not worth it"
+    partial.forget()
+
+
 def test_a_restart_forgets_bytes_and_their_origin(folder: Path) -> None:
     partial = claim(folder, ARTIFACT)
     assert partial is not None
