@@ -61,10 +61,10 @@ def head(options: argparse.Namespace, bench: Bench) -> list[str]:
         f"Written by `benchmarks/run.sh`, rounds: {options.rounds}, the tools in turn, each a whole"
         " process from a clean folder, its code compiled beforehand; modelset finds its profile of"
         " the hardware and its parsed catalog as after `./scripts/bootstrap.sh`. All lies on one"
-        f" machine: servers, tools and files, these{memory}. Before each run all cores are busy for"
-        " a second, so that no tool pays for the idleness of the one before; after it every file is"
-        " compared with its sha256, outside of the measured time. modelset runs with its default"
-        " options, nothing locked beforehand; `hf` with telemetry and update check off."
+        f" machine: servers, tools and files, these{memory}. Before each run of 1 to 5 all cores"
+        " are busy for a second, so that no tool pays for the idleness of the one before; after it"
+        " every file is compared with its sha256, outside of the measured time. modelset runs with"
+        " its default options, nothing locked beforehand; `hf` with telemetry and update check off."
     )
     link = (
         f"The slow link is a process of our own. Without a cap it carries {rate / 1e6:.0f} MB/s at"

@@ -252,7 +252,7 @@ def test_what_other_programs_keep_is_counted(project: Project) -> None:
 
 def doctor_behind(program: str, project: Project) -> Ran:
     """The command, in a process that a program has prepared."""
-    command = [sys.executable, "-c", program + "from modelset.cli.main import run; run()"]
+    command = [sys.executable, "-c", program + RUN]
     return run_process([*command, "doctor", "--json"], env=project.environ, cwd=project.folder)
 
 

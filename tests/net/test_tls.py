@@ -15,7 +15,7 @@ from tests.faults.project import Project
 from tests.net.secure import Authority, Certificate, SecureOrigin, bundle, secure_origin
 from tests.net.test_wire import code_of, take
 
-from modelset.net.transfer import WireSettings, own_certificates
+from modelset.net.transfer import WireSettings
 from modelset.net.wire import CurlWire
 
 DATA = bytes_of("tls", 100_000)
@@ -230,11 +230,9 @@ def test_where_nothing_is_named_those_of_certifi_are_trusted(
     authority: Authority, good: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certifi, "where", lambda: str(authority.pem))
-    own_certificates.cache_clear()
     wire = CurlWire(WireSettings())
     with secure_origin(good) as server:
         taken = take(wire, server.serve("/m", File(DATA)))
         wire.close()
-    own_certificates.cache_clear()
     assert code_of(taken) == ""
     assert taken.body_ == DATA

@@ -1,6 +1,5 @@
 """One GET in flight, hop by hop, and the judgement of every hop."""
 
-from functools import cache
 from urllib.parse import urljoin, urlsplit
 
 import pycurl
@@ -140,8 +139,10 @@ class Transfer:
         curl.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         places = (self.url, self.proxy.url if self.proxy else "")
         if any(urlsplit(place).scheme == "https" for place in places):
+            import certifi  # slow to load
+
             folder = settings.ca_folder or None
-            file = settings.ca_file or (None if folder else own_certificates())
+            file = settings.ca_file or (None if folder else certifi.where())
             for option in (pycurl.CAINFO, pycurl.PROXY_CAINFO):
                 curl.setopt(option, file)  # None also unsets what libcurl was built with
             for option in (pycurl.CAPATH, pycurl.PROXY_CAPATH):
@@ -234,11 +235,3 @@ class Transfer:
         except ModelSetError as error:
             return error
         return None
-
-
-@cache
-def own_certificates() -> str:
-    """The bundle that is trusted where nobody names another."""
-    import certifi  # slow to load
-
-    return certifi.where()
