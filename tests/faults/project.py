@@ -179,10 +179,12 @@ class Project:
             return 0
 
     def journalled(self, data: bytes) -> int:
-        """How many bytes the journal vouches for."""
-        (journal,) = self.downloads.glob(f"{self.part(data).stem}.*.json")
-        known = json.loads(journal.read_text(encoding="ascii"))
-        return sum(end - start for start, end in known["spans"])
+        """How many bytes the journal vouches for; 0 without one, or while it gets another name."""
+        for journal in self.downloads.glob(f"{self.part(data).stem}.*.json"):
+            with contextlib.suppress(FileNotFoundError):
+                known = json.loads(journal.read_text(encoding="ascii"))
+                return sum(end - start for start, end in known.get("spans", []))
+        return 0
 
     def start(self, *arguments: str) -> Running:
         """Start the downloader."""

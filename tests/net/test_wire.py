@@ -15,7 +15,7 @@ from tests.faults.origin import Answer, Origin, black_hole
 from modelset.core.errors import ModelSetError
 from modelset.core.ports import Get, Hop, Response
 from modelset.engine.guard import RunGuard, Stop
-from modelset.net.transfer import BUFFER, MOST_REDIRECTS
+from modelset.net.transfer import BUFFER, MOST_REDIRECTS, WireSettings
 from modelset.net.wire import CurlWire
 
 DATA = bytes_of("wire", MIB)
@@ -275,3 +275,39 @@ def test_a_deadline_ends_a_transfer_that_never_stops_moving(wire: CurlWire, orig
         take(wire, origin.serve("/m", steady), timeout_s=0.5)
     assert caught.value.failure.code == "deadline"
     assert 0.5 <= time.monotonic() - began < 0.8
+
+
+@dataclass(slots=True)
+class Bound:
+    """A bound that only looks on."""
+
+    bytes_a_second: float
+    counts: list[int] = field(default_factory=list)
+
+    def rate(self) -> float:
+        return self.bytes_a_second
+
+    def took(self, count: int) -> None:
+        self.counts.append(count)
+
+    def wait_s(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("bytes_a_second", "most"), [(20e3, 11 * 1024), (1e6, 100_000), (1e9, 11 * 16 * 1024), (0, MIB)]
+)
+def test_a_slow_link_is_looked_at_in_small_bites(
+    bytes_a_second: float, most: int, origin: Origin
+) -> None:
+    bound = Bound(bytes_a_second)
+    wire = CurlWire(WireSettings(), bound)
+    try:
+        taken = take(wire, origin.serve("/m", File(DATA)))
+    finally:
+        wire.close()
+    assert bytes(taken.body_) == DATA
+    assert sum(bound.counts) == MIB
+    # The first look goes to libcurl's buffer for heads as well.
+    assert max(bound.counts[1:]) <= most
+    assert bound.counts[0] <= max(most, 64 * 1024)

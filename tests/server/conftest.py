@@ -117,6 +117,10 @@ def parse_event(block: str) -> dict[str, Any]:
 
 Serve = Callable[..., Server]
 
+# The smallest of the models that tests watch, whisper:base with 521 kB, takes 26 s then: longer
+# than any test waits for a step of it.
+SLOW = {"MODELSET_DOWNLOAD_LIMIT_RATE": "20K"}
+
 
 @pytest.fixture
 def serve(project: Project, hub_config: str, tmp_path: Path) -> Iterator[Serve]:

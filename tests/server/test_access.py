@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.conftest import Project, RunModelset
-from tests.server.conftest import Answer, Serve, Server
+from tests.server.conftest import SLOW, Answer, Serve, Server
 
 TOKEN = "canary-4711-token-of-this-server"
 KNOWN = {"Authorization": f"Bearer {TOKEN}"}
@@ -175,8 +175,7 @@ def test_the_token_is_never_seen_again(guarded: Server, project: Project) -> Non
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_no_command_knows_the_token(serve: Serve, run_modelset: RunModelset) -> None:
-    slow = {"MODELSET_SERVER_TOKEN": TOKEN, "MODELSET_DOWNLOAD_LIMIT_RATE": "60K"}
-    server = serve(env=slow)
+    server = serve(env={"MODELSET_SERVER_TOKEN": TOKEN, **SLOW})
     work = {"action": "download", "keys": ["whisper:base"]}
     job = server.post("/v1/jobs", work, KNOWN).json
     server.wait_until(job["id"], "running")
@@ -459,7 +458,7 @@ def test_slow_bodies_and_heads_end_within_their_bounds(server: Server) -> None:
 
 
 def test_idle_connections_and_deaf_readers_hold_nobody_up(serve: Serve) -> None:
-    server = serve(env={"MODELSET_DOWNLOAD_LIMIT_RATE": "60K"})
+    server = serve(env=SLOW)
     job = server.start("download", keys=["whisper:base"])
     with contextlib.ExitStack() as stack:
         for _ in range(200):

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Project
-from tests.server.conftest import Serve, Server
-
-SLOW = {"MODELSET_DOWNLOAD_LIMIT_RATE": "60K"}
+from tests.server.conftest import SLOW, Serve, Server
 
 
 def jobs(server: Server) -> list[tuple[str, dict[str, Any]]]:

@@ -6,11 +6,9 @@ import signal
 import time
 
 import pytest
-from tests.server.conftest import Serve, Server
+from tests.server.conftest import SLOW, Serve, Server
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-SLOW = {"MODELSET_DOWNLOAD_LIMIT_RATE": "60K"}
 
 
 def test_a_download_is_begun_watched_and_found_on_the_disk(server: Server) -> None:

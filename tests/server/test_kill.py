@@ -47,10 +47,12 @@ def await_true(condition: Callable[[], bool], within_s: float = 30.0) -> None:
         time.sleep(0.01)
 
 
-def give(origin: Origin, count: int) -> None:
-    """Let so many bytes of every file go out from now on."""
+def give(origin: Origin, count: int) -> int:
+    """Let so many bytes of every file go out from now on; returns how many had gone out before."""
+    before = sent(origin)
     for name in NAMES:
         origin.serve(f"/{name}", Rationed(DATA[name], ration=Ration(count)))
+    return before
 
 
 def sent(origin: Origin) -> int:
@@ -78,7 +80,7 @@ def test_twenty_kills_in_the_middle_of_three_jobs(
 ) -> None:
     rng = random.Random("twenty kills")
     with running_origin() as origin:
-        give(origin, RATION)
+        before = give(origin, RATION)
         config = "".join(table(name, f"{origin.url}/{name}") for name in NAMES)
         server = serve(config=config, env=ENV)
         ids = [server.start("download", keys=[f"house:{name}"])["id"] for name in NAMES][::-1]
@@ -88,14 +90,14 @@ def test_twenty_kills_in_the_middle_of_three_jobs(
             if number % 2:
                 time.sleep(rng.uniform(0.0, 1.2))
             else:
-                enough = sent(origin) + rng.randrange(64 * 1024, 2 * RATION)
+                enough = before + rng.randrange(64 * 1024, 2 * RATION)
                 await_true(lambda enough=enough: sent(origin) >= enough)
             own = psutil.Process(server.process.pid).children(recursive=True)
             server.stop(signal.SIGKILL)
             for child in own if number % 4 == 2 else ():  # as when a container is killed
                 child.kill()
             children.update(own)
-            give(origin, RATION if number < KILLS - 1 else SIZE)
+            before = give(origin, RATION if number < KILLS - 1 else SIZE)
             busy += len(own) >= len(NAMES)
             assert assert_only_right_files(project) == 0, "a file was done before the last kill"
             server = serve(env=ENV)

@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import Project
 from tests.faults.answers import File, Status, bytes_of
 from tests.faults.origin import Origin, origin
-from tests.server.conftest import Serve, Server
+from tests.server.conftest import SLOW, Serve, Server
 
 prometheus = pytest.importorskip("prometheus_client", reason="the extra `server` is missing")
 
@@ -214,15 +214,16 @@ def test_wrong_bytes_of_a_host_are_integrity_failures(serve: Serve, house: Origi
 
 
 def test_what_a_stopped_job_has_fetched_is_resumed(serve: Serve, project: Project) -> None:
-    server = serve(env={"MODELSET_DOWNLOAD_LIMIT_RATE": "60K"})
+    server = serve(env=SLOW)
     job = server.start("download", keys=["whisper:base"])
     end = time.monotonic() + 20
     while not any(part.stat().st_size for part in project.models_root.glob("downloads/*.part")):
         assert time.monotonic() < end
         time.sleep(0.1)
-    found = scrape(server)
-    moved = found("download_bytes_total")
-    assert moved > 0  # while it runs, not only at its end
+    # While it runs, not only at its end.
+    while not (moved := (found := scrape(server))("download_bytes_total")):
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert found("jobs", state="running") == 1
     server.ask("DELETE", f"/v1/jobs/{job['id']}")
     server.wait(job["id"])

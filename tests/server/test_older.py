@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Project
-from tests.server.conftest import Answer, Serve, Server
+from tests.server.conftest import SLOW, Answer, Serve, Server
 
 # As people write them, with the address that they have there.
 CURLS = """\
@@ -153,7 +153,7 @@ def test_the_status_is_the_set_as_it_is(serve: Serve) -> None:
 
 
 def test_the_same_download_is_one_job_in_both_worlds(serve: Serve) -> None:
-    server = serve(env={"MODELSET_DOWNLOAD_LIMIT_RATE": "60K"})
+    server = serve(env=SLOW)
     first = server.post("/models/download/whisper:base").json["job"]
     assert server.post("/models/download/whisper:base").json["job"]["id"] == first["id"]
     assert server.start("download", keys=["whisper:base"])["id"] == first["id"]

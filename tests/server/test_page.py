@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import Project
-from tests.server.conftest import Answer, Serve, Server
+from tests.server.conftest import SLOW, Answer, Serve, Server
 
 pytest.importorskip("jinja2", reason="the extra `server` is not installed")
 
@@ -28,7 +28,6 @@ from modelset.store.jobs import JobStore
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-SLOW = {"MODELSET_DOWNLOAD_LIMIT_RATE": "20K"}
 TOKEN = "canary-5f0c"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "</title><script>document.title='gone'</script>\"'&<img src=x onerror=y>"
@@ -373,7 +372,7 @@ def faults_of(page: Page, within: str = "html") -> list[str]:
 
 
 def test_a_download_is_started_watched_and_stopped(serve: Serve, visit: Visit) -> None:
-    page = visit(serve(env={"MODELSET_DOWNLOAD_LIMIT_RATE": "40K"}))
+    page = visit(serve(env=SLOW))
     page.evaluate("""() => {
       window.heard = [];
       const place = document.getElementById("said");

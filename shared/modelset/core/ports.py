@@ -106,6 +106,9 @@ def ask(
 class Throttle(Protocol):
     """A bound on the rate of the whole run."""
 
+    def rate(self) -> float:
+        """Bytes a second at this time of the day, 0 when there is no bound."""
+
     def took(self, count: int) -> None:
         """So many bytes came."""
 

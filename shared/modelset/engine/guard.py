@@ -83,9 +83,14 @@ class RateLimit:
         self._lock = threading.Lock()
         self._paid_until = time.monotonic()
 
+    def rate(self) -> float:
+        """Bytes a second at this time of the day, 0 when there is no bound."""
+        now = time.localtime()
+        return self._rate_at(now.tm_hour * 60 + now.tm_min)
+
     def took(self, count: int) -> None:
         """So many bytes came."""
-        rate = self._rate()
+        rate = self.rate()
         with self._lock:
             # What was not used in an idle moment is not made up for later.
             begin = max(self._paid_until, time.monotonic() - _CREDIT_S)
@@ -93,8 +98,4 @@ class RateLimit:
 
     def wait_s(self) -> float:
         """Seconds until more may come, 0 when there is no bound."""
-        return max(self._paid_until - time.monotonic(), 0.0) if self._rate() else 0.0
-
-    def _rate(self) -> float:
-        now = time.localtime()
-        return self._rate_at(now.tm_hour * 60 + now.tm_min)
+        return max(self._paid_until - time.monotonic(), 0.0) if self.rate() else 0.0

@@ -13,8 +13,9 @@ from modelset.net.address import privacy_of
 from modelset.net.failures import proxy_wants_credentials, public, translate
 
 MOST_REDIRECTS = 10
-# One look at the sockets brings up to eleven times as much of each connection, which is in memory
-# until it is handed over.
+# One look at the sockets brings up to so many buffers of each connection, which are in memory
+# until they are handed over.
+READS = 11
 BUFFER = 256 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SUPPRESS_CONNECT_HEADERS = 265  # CURLOPT_SUPPRESS_CONNECT_HEADERS, unnamed in pycurl

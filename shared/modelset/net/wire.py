@@ -9,10 +9,12 @@ from modelset.core.errors import ModelSetError
 from modelset.core.ports import Guard, Lanes, Throttle
 from modelset.net.address import refuse_scheme
 from modelset.net.failures import stalled
-from modelset.net.transfer import Transfer, WireSettings
+from modelset.net.transfer import READS, Transfer, WireSettings
 
 # How long one wait for sockets may last, so that a stop or a deadline is noticed in time.
 _TICK_S = 0.1
+# How much of a connection is read at a time below a bound of the rate; libcurl takes no less.
+_LEAST_BITE, _MOST_BITE = 1024, 16 * 1024
 # Half of what sixteen connections bring at a time. glibc gives what is freed back to the system
 # and takes it page by page again, but keeps twice the size of a block that has come and gone.
 _KEPT = 24 * 1024 * 1024
@@ -78,8 +80,10 @@ class CurlWire:
         transfer.configure(curl, self._settings)
         if self._throttle is not None:
             transfer.throttle = self._throttle
-            # Small bites, or one look at the sockets takes more than a slow link's second.
-            curl.setopt(pycurl.BUFFERSIZE, 16 * 1024)
+            # Small bites, or one look at the sockets takes what a slow link brings in seconds.
+            rate = self._throttle.rate()
+            bite = int(rate * _TICK_S / READS) if rate else _MOST_BITE
+            curl.setopt(pycurl.BUFFERSIZE, min(max(bite, _LEAST_BITE), _MOST_BITE))
         running[curl] = transfer
         multi.add_handle(curl)
 
