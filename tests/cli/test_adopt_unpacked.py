@@ -17,6 +17,7 @@ from tests.conftest import Ran, run_process
 from modelset.core.errors import ModelSetError
 from modelset.core.found import Candidates
 from modelset.core.select import Wishes
+from modelset.core.values import replace
 from modelset.engine.adopt import Adopt, Manner
 from modelset.engine.check import Inspector
 from modelset.engine.guard import Stop
@@ -383,7 +384,8 @@ def test_a_stop_halfway_leaves_nothing(own: Machine, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Proven, "put", put_and_stop)
     listings = [look(place, settings.roots) for place in known_places(
         settings.environ, user_home(settings.environ), (), settings.roots)]  # fmt: skip
-    manner = Manner(settings.policy, stop, lambda: "2030-01-01T00:00:00+00:00", trust=True)
+    policy = replace(settings.policy, first_use=True)
+    manner = Manner(policy, stop, lambda: "2030-01-01T00:00:00+00:00")
     run = Adopt(Inspector(SOURCES, settings.roots), Candidates(listings), manner)
     with pytest.raises(ModelSetError) as caught:
         run.run(models.select(Wishes(keys=(KEY,))).choices, read_lock(settings.lock))
@@ -409,7 +411,7 @@ def test_a_file_that_changes_while_it_is_taken_leaves_nothing(
     settings = models.settings
     listings = [look(place, settings.roots) for place in known_places(
         settings.environ, user_home(settings.environ), (), settings.roots)]  # fmt: skip
-    manner = Manner(settings.policy, Stop(), lambda: "", trust=True)
+    manner = Manner(replace(settings.policy, first_use=True), Stop(), lambda: "")
     run = Adopt(Inspector(SOURCES, settings.roots), Candidates(listings), manner)
     (row,) = run.run(models.select(Wishes(keys=(KEY,))).choices, read_lock(settings.lock))
     assert row.failure is not None

@@ -71,7 +71,7 @@ def test_a_dry_run_says_it_all_and_changes_nothing(legacy: Machine) -> None:
     why = left(ran)
     assert set(why) == {"own.pt", "silero_v3_ru.pt", VOSK}
     assert why["own.pt"] == "no model of the catalog"
-    assert "a folder proves nothing: `modelset download vosk:small-vi`" in why[VOSK]
+    assert "`modelset download vosk:small-vi`, or `modelset migrate --trust" in why[VOSK]
     assert (tree(legacy.home), tree(legacy.folder / "models")) == before
     assert not (legacy.folder / ".cache").exists()
 
@@ -92,6 +92,30 @@ def test_files_are_linked_and_moved_only_when_asked(legacy: Machine) -> None:
     # What nothing proves is never moved.
     assert (legacy.home / ".cache/irene/whisper/own.pt").is_file()
     assert (legacy.folder / "models" / VOSK).is_dir()
+
+
+def test_an_unpacked_folder_comes_along_where_that_is_allowed(legacy: Machine) -> None:
+    old = legacy.folder / "models" / VOSK
+    (record,) = old.glob(".modelset-*")  # it was one of ours once
+    record.unlink()
+    before = tree(old)
+    tried = migrate(legacy, "--trust-first-use", "--dry-run", "--json")
+    assert {row["key"]: row["result"] for row in tried.json["data"]["models"]} == {
+        "openai-whisper:tiny": "adopted",
+        "vosk:small-vi": "adopted",
+    }
+    assert VOSK not in left(tried)
+    assert tree(old) == before
+    ran = migrate(legacy, "--trust-first-use", "--move", "--json")
+    row = next(row for row in ran.json["data"]["models"] if row["key"] == "vosk:small-vi")
+    assert (row["result"], row["trusted"], row["bytes_copied"]) == ("adopted", True, 0)
+    assert set(left(ran)) == {"own.pt", "silero_v3_ru.pt"}
+    assert not old.exists()
+    env = json.loads((legacy.folder / "roots.json").read_text())
+    checked = legacy.run("check", "vosk:small-vi", "--deep", "--json", env=env)
+    assert checked.json["data"]["models"][0]["presence"] == "present"
+    again = migrate(legacy, "--trust-first-use", "--move", "--json")
+    assert again.json["data"]["models"] == []
 
 
 def test_other_bytes_under_a_known_name_stay(legacy: Machine) -> None:

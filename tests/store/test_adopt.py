@@ -14,7 +14,7 @@ import pytest
 from modelset.core.errors import ModelSetError
 from modelset.core.found import File, Taken
 from modelset.core.types import Artifact
-from modelset.store.adopt import opened, remove_original
+from modelset.store.adopt import opened, remove_originals
 
 BODY = b"weights" * 1000
 
@@ -245,11 +245,11 @@ def test_an_original_is_removed_only_while_it_is_the_same(theirs: Path, target: 
         assert proven is not None
         taken = Taken("w.bin", len(BODY), proven.put(target), str(theirs), proven.state)
     swap(theirs, b"newer")
-    assert not remove_original(taken)
+    assert remove_originals([taken], "") == 0
     assert theirs.read_bytes() == b"newer"
     os.replace(theirs, theirs.with_name("kept"))
     os.link(target, theirs)
-    assert remove_original(taken)
+    assert remove_originals([taken], "") == 1
     assert not theirs.exists()
     assert target.read_bytes() == BODY
-    assert not remove_original(taken)
+    assert remove_originals([taken], "") == 0

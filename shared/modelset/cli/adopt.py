@@ -40,13 +40,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="folder", default="", metavar="PATH", help="look there and nowhere else"
     )
+    add_trust(parser)
+    parser.add_argument("--dry-run", action="store_true", help="hash, and only say what fits")
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The option that lets folders count whose files nothing vouches for."""
     parser.add_argument(
         "--trust-first-use",
         action="store_true",
         default=None,
         help="take unpacked archives too: nobody publishes digests of what is in them",
     )
-    parser.add_argument("--dry-run", action="store_true", help="hash, and only say what fits")
 
 
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
@@ -55,7 +60,6 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     choices = models.wanted(wishes_of(options))[0].choices
     listings = _listings(models, options.folder, stop)
     manner = manner_of(models, stop, dry_run=options.dry_run)
-    manner = replace(manner, trust=models.settings.policy.first_use)
     rows = adopt(models, choices, listings, manner)
     code = 0 if options.dry_run else exit_code(rows)
     draw(screen, models, rows, dry_run=options.dry_run)

@@ -71,10 +71,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Look, draw, and return the exit code."""
     models = ModelSet(settings_of(options), stop)
     listings = listings_of(models, stop)
-    trust = models.settings.policy.first_use
-    rows = [
-        row for row in detect(models, listings, trust=trust) if row.is_wanted or not options.wanted
-    ]
+    rows = [row for row in detect(models, listings) if row.is_wanted or not options.wanted]
     draw(screen, rows)
     notes = [note for listing in listings for note in listing.notes]
     if not screen.quiet:
@@ -94,15 +91,13 @@ def listings_of(models: ModelSet, stop: Stop) -> list[Listing]:
     return survey(places, own.roots, stop)
 
 
-def detect(models: ModelSet, listings: list[Listing], *, trust: bool = False) -> list[Found]:
-    """Every model of the listings, in their order; `trust` is what folders need that nothing
-    vouches for.
-    """
+def detect(models: ModelSet, listings: list[Listing]) -> list[Found]:
+    """Every model of the listings, in their order."""
     selection, lock = models.wanted(Wishes())
     traces = traces_of(models, lock)
     wanted = {choice.model.key: choice for choice in selection.choices}
     seen = _seen(models, traces, lock)
-    judge = _judge_of(models, listings, trust=trust)
+    judge = _judge_of(models, listings)
     return [
         _judged(item, recognise(item, traces, lock), seen, wanted, judge)
         for listing in listings
@@ -187,7 +182,7 @@ def _seen(models: ModelSet, traces: Traces, lock: Lock) -> Mapping[str, Seen]:
     return {one.status.model.key: one for one in looked}
 
 
-def _judge_of(models: ModelSet, listings: list[Listing], *, trust: bool) -> Judge:
+def _judge_of(models: ModelSet, listings: list[Listing]) -> Judge:
     """What judges folders that hold what was in an archive."""
     own = models.settings
     registry = read_registry(own.roots["registry"])
@@ -202,7 +197,7 @@ def _judge_of(models: ModelSet, listings: list[Listing], *, trust: bool) -> Judg
         model, path = seen.status.model, f"{item.place.path}/{item.name}"
         entry = entry_at(registry, seen.pin)
         verdict = unpacked.judge(path, model, seen.layout, row, entry)
-        fits = "trust" if trust else "archive"
+        fits = "trust" if own.policy.first_use else "archive"
         return {"known": "adopt", "fits": fits, "other": "other"}[verdict]
 
     return judge

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from modelset.cli.adopt import adopt, data_of, manner_of, plain, words_of
+from modelset.cli.adopt import add_trust, adopt, data_of, manner_of, plain, words_of
 from modelset.cli.detect import Found, detect, listings_of
 from modelset.cli.detect import data_of as found_data
 from modelset.cli.models import say_failures
@@ -39,7 +39,9 @@ _ROOT = "MODELSET_MODELS_ROOT"
 _LEFT = {
     "here": "a model of this name is here already",
     "unpinned": "not locked: `modelset lock`, then migrate again",
-    "archive": "a folder proves nothing: `modelset download {key}`, or move it yourself",
+    "archive": "nobody publishes digests of what is in it: `modelset download {key}`,"
+    " or `modelset migrate --trust-first-use`",
+    "trust": "another folder stands for its model, or it failed",
     "unknown": "no model of the catalog",
 }
 
@@ -56,6 +58,7 @@ class Advice:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("--config", default="", metavar="FILE", help="old settings: JSON, TOML, py")
+    add_trust(parser)
     parser.add_argument("--move", action="store_true", help="remove the old files afterwards")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 

@@ -17,11 +17,11 @@ from modelset.engine.check import Inspector, Seen
 from modelset.engine.guard import RunGuard, Stop
 from modelset.engine.lock import turn
 from modelset.engine.unpacked import Takeover, Unpacked, entry_at
-from modelset.store.adopt import Proven, opened, remove_original
+from modelset.store.adopt import Proven, opened, remove_originals
 from modelset.store.elsewhere import look
-from modelset.store.files import hasher_for, saying, volume_of, write_atomic
+from modelset.store.files import hasher_for, inside, saying, volume_of, write_atomic
 from modelset.store.inspect import inspect
-from modelset.store.place import inside, place
+from modelset.store.place import place
 from modelset.store.registry import entry_of, is_remembered, read_registry, remember
 from modelset.store.roots import Roots
 from modelset.store.scratch import scratch
@@ -36,16 +36,13 @@ _Way = PutFile | InstallWheel | Unpack
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to adopt; with `move` the originals go once their model is whole here, with `trust` a
-    folder counts for the archive that it was unpacked from.
-    """
+    """How to adopt; with `move` the originals go once their model is whole here."""
 
     policy: Policy
     stop: Stop
     now: Callable[[], str]
     dry_run: bool = False
     move: bool = False
-    trust: bool = False
 
 
 def survey(
@@ -76,9 +73,8 @@ class Adopt:
         self._entries: dict[str, dict[str, Any]] = {}
         self._wrong: set[tuple[tuple[int, int], str]] = set()
         self._pause = RunGuard(manner.stop).check
-        policy = replace(manner.policy, first_use=manner.trust)
-        means = self._pause, self._found
-        self._unpacked = Unpacked(self._roots, candidates, policy, *means, dry_run=manner.dry_run)
+        means = manner.policy, self._pause, self._found
+        self._unpacked = Unpacked(self._roots, candidates, *means, dry_run=manner.dry_run)
 
     def run(self, choices: Iterable[Choice], lock: Lock) -> list[Adoption]:
         """Do it, one model after the other; raises ModelSetError when stopped."""
@@ -139,16 +135,16 @@ class Adopt:
                 elif not (lacks and is_marker):
                     taken.append(self._put(artifact, part, proven))
                     sha256[artifact.digest] = proven.sha256 if proven is not None else ""
-        rows, names = tuple(taken), tuple(dict.fromkeys(lacks))
+        rows, names, trusted = tuple(taken), tuple(dict.fromkeys(lacks)), bool(folder.trusted)
         adoption = Adoption(
-            choice.model, choice.tier, "adopted", rows, names, folder.why, trusted=folder.trusted
+            choice.model, choice.tier, "adopted", rows, names, folder.why, trusted=trusted
         )
         if lacks:
             return replace(adoption, result="partly" if taken else "nothing")
         if not self._manner.dry_run:
             self._finish(choice, seen.pin, seen.layout, sha256)
             if self._manner.move and (folder.taken or _puts_files(seen.layout)):
-                gone = sum([remove_original(row) for row in taken])
+                gone = remove_originals(taken, folder.trusted)
                 adoption = replace(adoption, detail=f"{gone} of {len(taken)} originals removed")
         return adoption
 

@@ -22,8 +22,7 @@ from modelset.core.types import Artifact, Model, Pin, first_use
 from modelset.core.values import dataclass, replace
 from modelset.store.adopt import Proven, opened
 from modelset.store.elsewhere import shown
-from modelset.store.files import volume_of, write_atomic
-from modelset.store.place import inside
+from modelset.store.files import inside, volume_of, write_atomic
 from modelset.store.roots import Roots
 from modelset.store.unpacked import (
     file_at,
@@ -46,12 +45,15 @@ _NEVER = (0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """What was taken of an archive; when nothing was, `lacks` or `why` tells the reason."""
+    """What was taken of an archive; when nothing was, `lacks` or `why` tells the reason.
+
+    `trusted` is the folder that was taken as it is.
+    """
 
     taken: tuple[Taken, ...] = ()
     lacks: tuple[str, ...] = ()
     why: str = ""
-    trusted: bool = False
+    trusted: str = ""
 
 
 def problem_of(path: str, model: Model, archive: Artifact, files: tuple[File, ...]) -> str:
@@ -182,7 +184,7 @@ class Unpacked:
                 write_record(new or target, row.record, sums)
         if is_there:  # what is in its place is no original of anything
             taken = [replace(one, state=_NEVER) for one in taken]
-        return Takeover(tuple(taken), trusted=True)
+        return Takeover(tuple(taken), trusted=path)
 
     @contextlib.contextmanager
     def _making(self, layout: Layout, row: Unpack) -> Iterator[Path | None]:

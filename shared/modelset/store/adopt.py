@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -157,8 +157,18 @@ def plain_text(path: str) -> str:
         return stream.read(_LONGEST_TEXT).decode()
 
 
-def remove_original(taken: Taken) -> bool:
-    """Take away the other name of bytes that lie in their place; whether that was possible."""
+def remove_originals(taken: Iterable[Taken], folder: str) -> int:
+    """Take away other names, and what is then empty of a folder that held them; returns how many
+    were taken away.
+    """
+    gone = sum([_remove(row) for row in taken])
+    for path, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    return gone
+
+
+def _remove(taken: Taken) -> bool:
     with contextlib.suppress(OSError):
         if _state(os.lstat(taken.origin)) == taken.state:
             os.unlink(taken.origin)

@@ -4,10 +4,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from modelset.core.errors import ModelSetError
 from modelset.core.formats import PICKLE, format_of
 from modelset.core.layout import Layout, Unpack
-from modelset.store.files import is_inside, saying, sync_folder, volume_of
+from modelset.store.files import inside, saying, sync_folder, volume_of
 from modelset.store.records import record_rows
 from modelset.store.roots import Roots
 from modelset.store.scratch import scratch
@@ -31,13 +30,7 @@ def put_archive(
     from modelset.store.unpack import unpack
 
     root = roots[layout.root]
-    target = root / placement.path
-    if not is_inside(root, target.parent):
-        raise ModelSetError(
-            "store-not-writable",
-            f"{target.parent} leads outside {root}",
-            "remove the symbolic link that was put there",
-        )
+    target = inside(root, placement.path)
     # A rename must not cross volumes; a name with a dot is none that a library asks for.
     is_near = volume_of(roots["downloads"]) == volume_of(root)
     with scratch(roots["downloads"] if is_near else root / ".modelset") as folder:

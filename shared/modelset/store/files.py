@@ -184,6 +184,18 @@ def is_inside(folder: Path, path: Path) -> bool:
     return os.path.commonpath([real, os.path.realpath(path)]) == real
 
 
+def inside(root: Path, path: str | Path) -> Path:
+    """The path below the root; raises ModelSetError where a planted link would lead outside."""
+    target = root / path
+    if not is_inside(root, target.parent):
+        raise ModelSetError(
+            "store-not-writable",
+            f"{target.parent} leads outside {root}",
+            "remove the symbolic link that was put there",
+        )
+    return target
+
+
 def existing_parent(path: Path) -> Path:
     """The nearest folder of a path that is there."""
     while not path.exists() and path != path.parent:

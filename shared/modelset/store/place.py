@@ -7,7 +7,6 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from modelset.core.errors import ModelSetError
 from modelset.core.layout import (
     Credential,
     InstallWheel,
@@ -18,7 +17,7 @@ from modelset.core.layout import (
     Unpack,
 )
 from modelset.store.archives import put_archive
-from modelset.store.files import is_inside, move, saying, sync_folder, write_atomic
+from modelset.store.files import inside, move, saying, sync_folder, write_atomic
 from modelset.store.roots import Roots
 from modelset.store.temporary import beside
 
@@ -60,18 +59,6 @@ def place(
             _text(target, placement)
         if layout.guarded:
             _guard(root, target)
-
-
-def inside(root: Path, path: str) -> Path:
-    """The path below the root; raises ModelSetError where a planted link would lead outside."""
-    target = root / path
-    if not is_inside(root, target.parent):
-        raise ModelSetError(
-            "store-not-writable",
-            f"{target.parent} leads outside {root}",
-            "remove the symbolic link that was put there",
-        )
-    return target
 
 
 def _file(target: Path, source: Path | bytes | None) -> None:

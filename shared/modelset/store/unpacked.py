@@ -16,8 +16,7 @@ from modelset.core.types import Artifact
 from modelset.store.adopt import open_plain
 from modelset.store.elsewhere import shown
 from modelset.store.entries import MOST_ENTRIES, Names, parts_of, short, unsafe
-from modelset.store.files import CHUNK, saying, sync_folder, volume_of, write_atomic
-from modelset.store.place import inside
+from modelset.store.files import CHUNK, inside, saying, sync_folder, volume_of, write_atomic
 from modelset.store.records import Recorded, record_rows, recorded
 from modelset.store.roots import Roots
 from modelset.store.scratch import scratch

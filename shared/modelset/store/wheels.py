@@ -18,7 +18,7 @@ from installer.utils import Scheme
 
 from modelset.core.errors import ModelSetError
 from modelset.core.layout import InstallWheel
-from modelset.store.files import is_inside, saying, sync_file
+from modelset.store.files import inside, is_inside, saying, sync_file
 from modelset.store.inspect import Installed
 from modelset.store.records import record_rows
 from modelset.store.temporary import beside
@@ -63,13 +63,7 @@ class _Whole(SchemeDictionaryDestination):
         self, scheme: Scheme, path: str, stream: BinaryIO, is_executable: bool
     ) -> RecordEntry:
         """Write beside the place, then rename; returns the line for RECORD."""
-        target = self._path_with_destdir(scheme, path)
-        if not is_inside(Path(self.scheme_dict[scheme]), target.parent):
-            raise ModelSetError(
-                "store-not-writable",
-                f"{target.parent} leads outside {self.scheme_dict[scheme]}",
-                "remove the symbolic link that was put there",
-            )
+        target = inside(Path(self.scheme_dict[scheme]), self._path_with_destdir(scheme, path))
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = beside(target)
         try:
