@@ -328,6 +328,21 @@ def test_requests_are_counted_by_the_template_of_their_route(server: Server) -> 
     assert "whisper:base" not in text
 
 
+def test_what_is_refused_before_any_route_is_counted_too(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("canary-0123456789")
+    server = serve("--token-file", str(tmp_path / "token"))
+    own = {"Authorization": "Bearer canary-0123456789"}
+    for _ in range(3):
+        assert server.post("/v1/jobs", {"action": "verify"}).status == 401
+    assert server.post("/v1/jobs", b"x" * 70_000, own).status == 413
+    assert server.get("/v1/models", Host="elsewhere.example").status == 403
+    found = scrape(server)
+    assert found("http_requests_total", method="POST", route="other", status="401") == 3
+    assert found("http_requests_total", method="POST", route="other", status="413") == 1
+    assert found("http_requests_total", method="GET", route="other", status="403") == 1
+    assert found("http_requests_total", route="/v1/jobs") == 0
+
+
 def test_a_stream_of_events_does_not_count_as_slow(serve: Serve) -> None:
     server = serve(env={"MODELSET_DOWNLOAD_LIMIT_RATE": "200K"})
     job = server.start("download", keys=["whisper:base"])

@@ -17,7 +17,7 @@ from modelset.core.errors import ModelSetError
 from modelset.server import health, metrics, models, older, page, session, work
 from modelset.server.access import Access
 from modelset.server.command import Command
-from modelset.server.gate import SAFE_HEADERS, Gate
+from modelset.server.gate import SAFE_HEADERS, Counted, Gate
 from modelset.server.jobs import Jobs
 from modelset.server.problems import MEDIA_TYPE, problem, problem_of
 from modelset.server.service import Service
@@ -83,7 +83,7 @@ def with_routes(
     for router in _ROUTERS:
         app.include_router(router)
     _answer_errors(app)
-    app.add_middleware(metrics.Counted, clock=lambda: asyncio.get_running_loop().time())
+    app.add_middleware(Counted)
     app.add_middleware(Gate, access=access)  # the outermost: what is refused costs nothing
     app.openapi = lambda: description(app)  # type: ignore[method-assign]
     return app

@@ -1,7 +1,8 @@
-"""The one gate before every route: the rules of access, and a bound on every body."""
+"""The layers before every route: the rules of access, a bound on every body, and the count."""
 
 import asyncio
 import contextlib
+from typing import cast
 
 from fastapi.exceptions import HTTPException
 from starlette.datastructures import Headers
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelset.server.access import Access
+from modelset.server.metrics import Metrics
 from modelset.server.problems import problem
 
 _BODY_AT_MOST = 64 * 1024
@@ -54,7 +56,43 @@ class Gate:
         refusal = self._access.refusal(scope)
         if (wrong := _wrong_body(headers)) is not None:
             refusal, body.is_refused = refusal or wrong, True
-        await (refusal or self._app)(_as_get(scope), body.receive, sending)
+        app = self._app if refusal is None else Counted(refusal)
+        await app(_as_get(scope), body.receive, sending)
+
+
+class Counted:
+    """The ASGI layer that counts requests by their route; a path could be anything."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        is_counted = False
+
+        def count(status: int) -> None:
+            nonlocal is_counted
+            if not is_counted:
+                is_counted = True
+                route = getattr(scope.get("route"), "path_format", "") or "other"
+                metrics = cast(Metrics, scope["app"].state.metrics)
+                metrics.count_request(scope["method"], route, status, clock() - began)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                count(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # the layers outside answer it
+            count(getattr(getattr(error, "response", None), "status_code", 500))
+            raise
 
 
 class _Body:

@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,6 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics import exposition as openmetrics
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelset import __version__
 from modelset.core.errors import ModelSetError
@@ -180,40 +179,6 @@ class _Gauges:
         counts = Tally(states)
         for state in _STATES:
             self._jobs.labels(state).set(counts[state])
-
-
-class Counted:
-    """The ASGI layer that counts requests by their route; a path could be anything."""
-
-    def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
-        self._app, self._clock = app, clock
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = self._clock()
-        is_counted = False
-
-        def count(status: int) -> None:
-            nonlocal is_counted
-            if not is_counted:
-                is_counted = True
-                route = getattr(scope.get("route"), "path_format", "") or "other"
-                metrics = cast(Metrics, scope["app"].state.metrics)
-                metrics.count_request(scope["method"], route, status, self._clock() - began)
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                count(message["status"])
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sending)
-        except Exception as error:  # the layers outside answer it
-            count(getattr(getattr(error, "response", None), "status_code", 500))
-            raise
 
 
 def _bytes_of(settings: Settings, view: View | None) -> dict[str, int]:
