@@ -90,6 +90,7 @@ class World:
         self.wanted: frozenset[str] = frozenset()
         self.ahead = 0.0
         self.precious: dict[str, bytes] = {}
+        self.pulled: set[str] = set()
         self.snapshots: set[Path] = set()
         self.hub.mkdir(parents=True)
 
@@ -174,10 +175,10 @@ class World:
         pin = replace(pin_of("ollama:e", number), ref={"name": "theirs:latest"})
         bodies = {artifact("x", body).digest: body for body in BODIES}
         place(layout_of(pin), self.roots, bodies)
-        for row in layout_of(pin).placements:
-            assert isinstance(row, PutFile | PutText)
-            path = self.roots["ollama"] / row.path
-            self.precious[str(path)] = path.read_bytes()
+        self.pulled = {str(self.roots["ollama"] / row.path)
+                       for row in layout_of(pin).placements
+                       if isinstance(row, PutFile | PutText)}  # fmt: skip
+        self.precious |= {path: Path(path).read_bytes() for path in self.pulled}
 
     # --- what has to survive ---
 
@@ -208,8 +209,17 @@ class World:
                 found[str(ref)] = ref.read_bytes()
                 found |= contents(repo / "snapshots" / ref.read_text())
         if not rules.foreign:
-            found |= self.precious | self.unlike_ours()
+            found |= self.left_by_ollama() | self.unlike_ours()
         return found
+
+    def left_by_ollama(self) -> dict[str, bytes]:
+        """What its newest pull names; of earlier ones, what is here and was never ours as well."""
+        own = self.placed()
+        return {
+            path: body
+            for path, body in self.precious.items()
+            if path in self.pulled or (path not in own and os.path.exists(path))
+        }
 
     def unlike_ours(self) -> dict[str, bytes]:
         """Snapshots of other programs. One that holds what a pin of ours placed and nothing else
@@ -220,10 +230,14 @@ class World:
         return {name: body for one in every if not one.keys() <= own for name, body in one.items()}
 
     def placed(self) -> set[str]:
-        """Every path that a pin of ours has ever named, as far as it is still remembered."""
+        """Every path that a pin of ours has ever named, or that the registry names, as far as it is
+        still remembered.
+        """
         pins = [*self.lock.values(), *itertools.chain(*read_history(self.registry).values())]
         rows = [(layout_of(pin).root, row) for pin in pins for row in layout_of(pin).placements]
-        return {str(self.roots[root] / row.path) for root, row in rows if hasattr(row, "path")}
+        named = {str(self.roots[root] / row.path) for root, row in rows if hasattr(row, "path")}
+        entries = read_registry(self.registry).values()
+        return named | {row["path"] for entry in entries for row in entry["files"]}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
