@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from modelset.probe import system
 from modelset.probe.gpu import Cards, find_cards
 
 GB = 2**30
@@ -110,3 +111,25 @@ def test_a_machine_may_have_cards_of_both_makers(bench):
     system = bench.linux(nvml=bench.Nvml([bench.Card("N", GB)]), files=files)
     assert [gpu.vendor for gpu in cards_of(system).gpus] == ["nvidia", "amd"]
     assert cards_of(replace(system, nvml=lambda: None)).gpus[0].name == "AMD GPU"
+
+
+@pytest.mark.parametrize(
+    ("has_driver", "has_library", "asked"),
+    [(False, False, []), (True, False, ["pynvml"]), (False, True, ["pynvml"])],
+)
+def test_the_slow_module_is_loaded_where_there_is_something_to_ask(
+    has_driver, has_library, asked, monkeypatch, tmp_path
+):
+    def load(name):
+        assert name == "libnvidia-ml.so.1"
+        if not has_library:
+            raise OSError(name)
+
+    loaded = []
+    driver = tmp_path if has_driver else tmp_path / "nothing"
+    monkeypatch.setattr(system, "Path", lambda path: driver)
+    monkeypatch.setattr(system.sys, "platform", "linux")
+    monkeypatch.setattr("ctypes.CDLL", load)
+    monkeypatch.setattr(system.importlib, "import_module", loaded.append)
+    assert system.this_system().nvml() is None
+    assert loaded == asked

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import pytest
 from tests.conftest import Project
+from tests.deploy.metrics import METRICS
 from tests.faults.answers import File, Status, bytes_of
 from tests.faults.origin import Origin, origin
 from tests.server.conftest import SLOW, Serve, Server
@@ -32,31 +33,6 @@ from modelset.server.metrics_jobs import Moves  # noqa: E402
 from modelset.settings import load_settings  # noqa: E402
 
 OPEN = "application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5"
-# What rules, dashboards and their owners rely on: each name with its labels.
-NAMES = {
-    "modelset_build_info": {"version"},
-    "modelset_models": {"category", "tier", "state"},
-    "modelset_critical_missing": set(),
-    "modelset_downloads_started_total": {"source"},
-    "modelset_downloads_finished_total": {"source", "result", "reason"},
-    "modelset_download_bytes_total": {"source"},
-    "modelset_download_resumed_bytes_total": set(),
-    "modelset_download_duration_seconds_bucket": {"le"},
-    "modelset_download_duration_seconds_count": set(),
-    "modelset_download_duration_seconds_sum": set(),
-    "modelset_retries_total": {"reason"},
-    "modelset_stalls_total": set(),
-    "modelset_integrity_failures_total": {"stage"},
-    "modelset_store_bytes": {"kind"},
-    "modelset_store_free_bytes": set(),
-    "modelset_last_check_timestamp_seconds": set(),
-    "modelset_last_check_success": set(),
-    "modelset_http_requests_total": {"method", "route", "status"},
-    "modelset_http_request_duration_seconds_bucket": {"method", "route", "le"},
-    "modelset_http_request_duration_seconds_count": {"method", "route"},
-    "modelset_http_request_duration_seconds_sum": {"method", "route"},
-    "modelset_jobs": {"state"},
-}
 DATA = bytes_of("metrics", 200_000)
 
 
@@ -134,7 +110,11 @@ def test_every_name_is_there_with_its_labels(server: Server) -> None:
     scrape(server)  # so that there is a request of a route to be counted
     rows = scrape(server).rows
     found = {name: set(labels) for name, labels, _ in rows if name.startswith("modelset_")}
-    assert found == {name: labels for name, labels in NAMES.items() if "retries" not in name}
+    known = {name: labels for name, labels in METRICS.items() if "retries" not in name}
+    for name, labels in METRICS.items():
+        if name.endswith("_bucket"):
+            known |= {name.replace("bucket", word): labels - {"le"} for word in ("count", "sum")}
+    assert found == known
     assert {name.split("_")[0] for name, *_ in rows} == {"modelset", "process"}
     stages = {labels.get("stage") for name, labels, _ in rows if "integrity" in name}
     assert stages == {"download", "verify"}
