@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelset.cli.env import exports
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import Mirror
 from modelset.settings import Settings, find_project, load_settings, wants_color
@@ -297,6 +299,7 @@ def test_paths_of_the_file_and_of_the_environment(load: Any, tmp_path: Path) -> 
         ({"TTS_HOME": "/s"}, "tts", "/s/tts"),
         ({"OLLAMA_MODELS": "/l"}, "ollama", "/l"),
         ({"NLTK_DATA": "/n"}, "nltk", "/n"),
+        ({"NLTK_DATA": os.pathsep.join(["", "/n", "/m"])}, "nltk", "/n"),
         ({"MODELSET_SITE_PACKAGES": "/p"}, "site-packages", "/p"),
     ],
 )
@@ -308,6 +311,28 @@ def test_a_librarys_own_variable_wins_for_its_root(
     assert found.origins[f"roots.{root}"] in environ
     others = [name for name in ("silero", "piper", "llm", "registry") if name != root]
     assert all(str(found.roots[name]).startswith("/models/") for name in others)
+
+
+def test_a_home_folder_may_be_short_in_every_variable(load: Any, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    write(home / "keys/hf_token", "hf_keys")
+    found = load({"HF_HOME": "~/hf", "MODELSET_CREDENTIALS_ROOT": "~/keys"})
+    assert found.roots["huggingface"] == home / "hf/hub"
+    assert found.roots["credentials"] == home / "keys"
+    assert found.token == "hf_keys"
+    write(home / "hf/token", "hf_home")
+    assert load({"HF_HOME": "~/hf"}).token == "hf_home"
+    write(home / "path", "hf_path")
+    assert load({"HF_TOKEN_PATH": "~/path"}).token == "hf_path"
+    write(home / "caches/huggingface/token", "hf_login")
+    assert load({"XDG_CACHE_HOME": "~/caches"}).token == "hf_login"
+
+
+def test_libraries_are_told_of_every_folder_of_a_list(load: Any) -> None:
+    several = os.pathsep.join(["/n", "/m", "/usr/share/nltk_data"])
+    assert exports(load({"NLTK_DATA": several}))["NLTK_DATA"] == several
+    one = exports(load({"MODELSET_MODELS_ROOT": "/models"}))["NLTK_DATA"]
+    assert one == str(load({"MODELSET_MODELS_ROOT": "/models"}).roots["nltk"])
 
 
 # ---- the token ---------------------------------------------------------------------------------

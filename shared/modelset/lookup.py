@@ -162,8 +162,11 @@ def find_roots(asked: Lookup, models_root: Path) -> dict[str, Path]:
     own: dict[str, Path] = {}
     for root, places in LIBRARY_ROOTS.items():
         for variable, below in places:
-            if root not in own and asked.environ.get(variable):
-                own[root] = Path(os.path.abspath(asked.environ[variable])) / below
+            value = asked.environ.get(variable, "")
+            if variable == "NLTK_DATA":  # a list, of which NLTK itself writes to the first
+                value = next(filter(None, value.split(os.pathsep)), "")
+            if root not in own and value:
+                own[root] = Path(_absolute("", value)) / below
                 asked.origins[f"roots.{root}"] = variable
     cache = asked.path("cache_root", ("MODELSET_CACHE_ROOT", "IRENE_CACHE_ROOT"), models_root)
     own["downloads"] = cache / BELOW["downloads"]
@@ -200,7 +203,7 @@ def find_token(asked: Lookup, models_root: Path) -> str:
     for origin, place in places:
         text = ""
         with contextlib.suppress(ModelSetError):  # somebody else's file is no token of ours
-            text = (read_text(Path(place)) or "").strip() if place else ""
+            text = (read_text(Path(os.path.expanduser(place))) or "").strip() if place else ""
         if text:
             asked.origins["hf_token"] = origin
             return text

@@ -105,6 +105,20 @@ def test_what_is_mounted_is_there_and_all_that_is_written_is_mounted(
 
 
 @pytest.mark.parametrize("name", PODS)
+def test_everything_goes_by_the_lock_that_was_given(name: str) -> None:
+    pod = PODS[name]
+    (config,) = [volume for volume in pod["volumes"] if volume["name"] == "config"]
+    sources = [row["configMap"]["name"] for row in config["projected"]["sources"]]
+
+    assert sources == ["modelset", "modelset-lock"]
+    for one in own(pod):
+        told = {row["name"]: row["value"] for row in one["env"]}
+        assert told["MODELSET_LOCK"] == "/etc/modelset/models.lock.json"
+        (mount,) = [row for row in one["volumeMounts"] if row["name"] == "config"]
+        assert (mount["mountPath"], mount["readOnly"]) == ("/etc/modelset", True)
+
+
+@pytest.mark.parametrize("name", PODS)
 def test_the_program_understands_what_it_is_told(name: str) -> None:
     for one in own(PODS[name]):
         understood(one["args"])

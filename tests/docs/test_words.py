@@ -86,10 +86,8 @@ def test_every_word_with_hyphens_is_a_code_or_a_known_name(page: Page) -> None:
     rules = {rule.name for rule in parse_rules(rules_text())}
     known = {*KINDS, *NEED_WORDS, *BELOW, *rules, "site-packages"}
     known |= set(re.findall(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+", needed))
-    known |= {
-        name.partition(":")[2]
-        for name in parse_catalog(catalog_texts(), check_ref=check_ref).models
-    }
+    catalog = parse_catalog(catalog_texts(), check_ref=check_ref)
+    known |= {name.partition(":")[2] for name in catalog.models} | set(catalog.categories)
     spans = [span for span in page.spans if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", span)]
 
     assert [span for span in spans if span not in known] == []

@@ -49,6 +49,30 @@ def test_an_idempotency_key_stands_for_one_request(server: Server) -> None:
     assert server.start("verify", fast=True)["id"] != first["id"]
 
 
+def test_a_key_stands_for_the_job_that_it_joined(serve: Serve) -> None:
+    server = serve(env=SLOW)
+    key = {"Idempotency-Key": "late"}
+    work = {"action": "download", "keys": ["whisper:base"]}
+    first = server.start("download", keys=["whisper:base"])
+    assert server.post("/v1/jobs", work, key).json["id"] == first["id"]
+    server.ask("DELETE", f"/v1/jobs/{first['id']}")
+    server.wait(first["id"])
+    assert server.post("/v1/jobs", work, key).json["id"] == first["id"]
+    conflict = server.post("/v1/jobs", {"action": "verify"}, key)
+    assert (conflict.status, conflict.json["code"]) == (409, "job-conflict")
+
+
+def test_work_is_begun_anew_while_the_same_is_being_stopped(serve: Serve) -> None:
+    server = serve(env=SLOW)
+    first = server.start("download", keys=["whisper:base"])
+    server.wait_until(first["id"], "running")
+    assert server.ask("DELETE", f"/v1/jobs/{first['id']}").status == 202
+    second = server.start("download", keys=["whisper:base"])
+    assert second["id"] != first["id"]
+    assert server.wait(first["id"])["state"] == "stopped"
+    assert server.wait_until(second["id"], "running")["state"] == "running"
+
+
 def test_a_stopped_job_keeps_its_bytes(serve: Serve) -> None:
     server = serve(env=SLOW)
     job = server.start("download", keys=["whisper:base"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -95,6 +96,38 @@ def test_the_oldest_that_are_over_are_forgotten_with_their_events(store: JobStor
     assert store.all(limit=1)[0].id == "new"
 
 
+def test_several_keys_may_stand_for_one_job(store: JobStore) -> None:
+    store.add(job("one"), "first")
+    store.name("second", "one")
+    assert store.by_idempotency("first") == store.by_idempotency("second") == job("one")
+    with pytest.raises(ModelSetError):
+        store.add(job("two"), "second")
+    assert store.get("two") is None, "a job whose key is another's is none"
+    store.add(job("two"), "third")
+    assert [row.id for row in store.all()] == ["two", "one"]
+
+
+def test_the_keys_of_an_older_file_still_stand_for_their_jobs(tmp_path: Path) -> None:
+    first = JobStore(tmp_path)
+    first.add(job("one"))
+    first.add(job("two"))
+    first.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)) as old:
+        old.executescript(
+            "drop table key; alter table job add column idempotency text;"
+            "create unique index job_idempotency on job (idempotency);"
+            "update job set idempotency = 'known' where id = 'two'; pragma user_version = 1;"
+        )
+    second = JobStore(tmp_path)
+    assert second.by_idempotency("known") == job("two")
+    second.add(job("three"), "new")
+    assert second.by_idempotency("new") == job("three")
+    second.close()
+    third = JobStore(tmp_path)
+    assert [row.id for row in third.all()] == ["three", "two", "one"]
+    third.close()
+
+
 def test_all_is_there_after_another_opening(tmp_path: Path) -> None:
     first = JobStore(tmp_path)
     first.add(job("one"), "key")
@@ -142,7 +175,7 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     JobStore(tmp_path).close()
     path = tmp_path / "jobs.sqlite"
     base = sqlite3.connect(path)
-    base.execute("pragma user_version = 2")
+    base.execute("pragma user_version = 3")
     base.commit()
     base.close()
     before = path.read_bytes()

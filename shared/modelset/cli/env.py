@@ -1,6 +1,7 @@
 """modelset env: what to export so that libraries find the models, and stay offline."""
 
 import argparse
+import os
 import shlex
 import sysconfig
 
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
 def exports(settings: Settings) -> dict[str, str]:
     """Each variable that a library reads; the Hub's clients read theirs when they are imported."""
     roots = settings.roots
+    _, *others = settings.environ.get("NLTK_DATA", "").split(os.pathsep)
     found = {
         "HF_HUB_CACHE": str(roots["huggingface"]),
         "HF_HUB_OFFLINE": "1",
@@ -46,7 +48,7 @@ def exports(settings: Settings) -> dict[str, str]:
         "VOSK_MODEL_PATH": str(roots["vosk"]),
         "TTS_HOME": str(roots["tts"].parent),
         "OLLAMA_MODELS": str(roots["ollama"]),
-        "NLTK_DATA": str(roots["nltk"]),
+        "NLTK_DATA": os.pathsep.join([str(roots["nltk"]), *others]),
     }
     if str(roots["site-packages"]) != sysconfig.get_path("purelib"):
         found["PYTHONPATH"] = str(roots["site-packages"])

@@ -72,7 +72,7 @@ def draw(screen: Screen, models: ModelSet, selection: Selection, report: Report)
     about = "about " if failures else ""
     to_come = sum(needs.values())
     screen.line(f"  {about}{size_text(to_come)} to fetch, {disk_words(models.settings, free)}")
-    code = _exit_code(report, to_come, free)
+    code = exit_code(report, to_come, free)
     data = report_data(report) | {
         "selected": [
             {**model_data(choice.model), "tier": choice.tier, "why": choice.why}
@@ -114,9 +114,9 @@ def _row(
     return need, why, choice.model.licence, ", ".join(choice.model.formats)
 
 
-def _exit_code(report: Report, to_come: int, free: int) -> int:
-    """Without a network a plan still holds, so its absence alone is no failure."""
-    if to_come + SPARE_BYTES > free:
+def exit_code(report: Report, to_come: int, free: int) -> int:
+    """0, or what a download would end with; without a network a plan still holds."""
+    if to_come and to_come + SPARE_BYTES > free:
         return KINDS["disk-full"].exit_code
     network = KINDS["network-unreachable"].exit_code
     return download_exit_code(

@@ -59,7 +59,10 @@ class Jobs:
             return known, False
         unfinished = [job for job in map(self._newest, self._store.unfinished()) if not job.is_over]
         for job in unfinished:
-            if (job.action, dict(job.options)) == (action, dict(options)):
+            is_same = (job.action, dict(job.options)) == (action, dict(options))
+            if is_same and job.id not in self._asked_to_stop:  # else nobody would do it
+                if idempotency:
+                    self._store.name(idempotency, job.id)
                 return job, False
         if len(unfinished) >= _WAITING:
             raise ModelSetError(

@@ -13,9 +13,9 @@ from modelset.server.access import client_of
 from modelset.server.problems import text_of
 from modelset.server.service import Service, service_of
 from modelset.server.shapes import (
-    KEY,
     CatalogList,
     HardwareView,
+    Keys,
     ModelList,
     ModelRow,
     Name,
@@ -88,7 +88,7 @@ async def get_hardware(service: Own) -> Response:
 async def get_plan(
     request: Request,
     service: Own,
-    key: Annotated[list[Annotated[str, Query(pattern=KEY)]], Query()] = [],  # noqa: B006
+    key: Annotated[Keys, Query()] = [],  # noqa: B006
 ) -> Response:
     """What a download would do; asks the sources only where nothing is locked yet."""
     view = await service.snapshot.view()

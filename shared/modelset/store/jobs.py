@@ -15,21 +15,31 @@ from modelset.core.jobs import UNFINISHED, Job
 from modelset.core.values import fields
 from modelset.store.files import saying
 
-_VERSION = 1
+_VERSION = 2
+_KEYS = f"""
+create table key (
+    name text primary key, job text not null references job (id) on delete cascade
+) without rowid;
+pragma user_version = {_VERSION};
+"""
 _SCHEMA = f"""
 create table job (
     id text primary key, action text not null, options text not null, state text not null,
     created real not null, started real not null, ended real not null,
-    exit_code integer, failure text, result text, idempotency text, number integer not null
+    exit_code integer, failure text, result text, number integer not null
 );
 create index job_number on job (number);
-create unique index job_idempotency on job (idempotency);
 create table event (
     job text not null references job (id) on delete cascade,
     number integer not null, data text not null, primary key (job, number)
 ) without rowid;
-pragma user_version = {_VERSION};
+{_KEYS}
 """
+# What versions of this file lack.
+_LACKING = {
+    0: _SCHEMA,
+    1: _KEYS + "insert into key select idempotency, id from job where idempotency is not null;",
+}
 _PRAGMAS = (
     "locking_mode = exclusive",
     "journal_mode = wal",
@@ -75,12 +85,25 @@ class JobStore:
         self._base.close()
 
     def add(self, job: Job, idempotency: str = "") -> None:
-        """A new job, behind all others."""
-        row = _row(job) | {"idempotency": idempotency or None}
+        """A new job, behind all others, with the key that a client gave it, if any."""
+        row = _row(job)
         names = ", ".join(row)
         marks = ", ".join(f":{name}" for name in row)
         last = "(select coalesce(max(number), 0) + 1 from job)"
-        self._do(f"insert into job ({names}, number) values ({marks}, {last})", row)
+        self._do("begin", ())
+        try:
+            self._do(f"insert into job ({names}, number) values ({marks}, {last})", row)
+            if idempotency:
+                self.name(idempotency, job.id)
+            self._do("commit", ())
+        except ModelSetError:
+            if self._base.in_transaction:
+                self._base.rollback()
+            raise
+
+    def name(self, idempotency: str, job: str) -> None:
+        """A client's key stands for this job as long as that is remembered."""
+        self._do("insert into key values (?, ?)", (idempotency, job))
 
     def change(self, job: Job) -> None:
         """A job as it is now."""
@@ -93,8 +116,8 @@ class JobStore:
         return next(self._jobs("where id = ?", name), None)
 
     def by_idempotency(self, key: str) -> Job | None:
-        """The job that a client began under this key of its own."""
-        return next(self._jobs("where idempotency = ?", key), None)
+        """The job that a client got under this key of its own."""
+        return next(self._jobs("where id = (select job from key where name = ?)", key), None)
 
     def all(self, *, state: str = "", limit: int = 100) -> list[Job]:
         """The newest jobs first."""
@@ -136,8 +159,8 @@ class JobStore:
             (version,) = self._base.execute("pragma user_version").fetchone()
             if version > _VERSION:
                 raise sqlite3.DatabaseError("a newer version of modelset wrote it")
-            if version == 0:
-                self._base.executescript(f"begin; {_SCHEMA} commit;")
+            if version in _LACKING:
+                self._base.executescript(f"begin; {_LACKING[version]} commit;")
         except BaseException:
             self._base.close()
             raise
