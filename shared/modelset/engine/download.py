@@ -120,14 +120,17 @@ class Download:
     def _entry(self, task: Task, seen: Seen) -> dict[str, dict[str, Any]]:
         if task.is_remembered or seen.pin is None or seen.layout is None:
             return {}
-        entry = entry_of(
-            task.choice.model,
-            seen.pin,
-            seen.layout,
-            self._roots,
-            sha256=dict(task.sha256),
-            date_added=self._world.now(),
-        )
+        try:
+            entry = entry_of(
+                task.choice.model,
+                seen.pin,
+                seen.layout,
+                self._roots,
+                sha256=dict(task.sha256),
+                date_added=self._world.now(),
+            )
+        except OSError:  # a file has gone meanwhile: the next run looks again
+            return {}
         return {task.choice.model.key: entry}
 
     def _admit(self, tasks: list[Task]) -> None:

@@ -85,12 +85,14 @@ def _link(target: Path, link: Link) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_symlink() and os.readlink(target) == link.target:
             return
+        blob = target.parent / link.target
+        if not blob.exists() and stat.S_ISREG(_mode(target)):
+            return  # the only one: the Hub's client leaves it so where it cannot make links
         name = beside(target)
         try:
             name.symlink_to(link.target)
         except OSError:
             # Windows without the right to make links: one inode with two names, else a copy.
-            blob = target.parent / link.target
             try:
                 os.link(blob, name)
             except OSError:
@@ -98,6 +100,13 @@ def _link(target: Path, link: Link) -> None:
         os.replace(name, target)
         name.unlink(missing_ok=True)  # a rename between two names of one file leaves both
         sync_folder(target.parent)
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return 0
 
 
 def _text(target: Path, placement: PutText) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from modelset.core.errors import ModelSetError
-from modelset.core.layout import InstallWheel, Layout, PutFile, Unpack
+from modelset.core.layout import InstallWheel, Layout, Link, PutFile, Unpack
 from modelset.core.types import Model, Pin
 from modelset.store.files import read_text, write_atomic
 from modelset.store.findings import DigestOf
@@ -188,11 +188,14 @@ def _bytes_of(path: Path) -> bytes | None:
 def _files(layout: Layout, roots: Roots) -> Iterator[tuple[str, str, str]]:
     """Path, the artifact's digest, and the sha256 in hex where that is known from somewhere."""
     root = os.fspath(roots[layout.root])
+    links = {row.artifact.digest: row.path for row in layout.placements if isinstance(row, Link)}
     for placement in layout.placements:
         if isinstance(placement, PutFile) and not placement.is_mutable:
-            digest = placement.artifact.digest
+            digest, path = placement.artifact.digest, f"{root}/{placement.path}"
             known = placement.artifact.hex if digest.startswith("sha256:") else ""
-            yield f"{root}/{placement.path}", digest, known
+            if digest in links and not os.path.exists(path):
+                path = f"{root}/{links[digest]}"  # a file itself, where links cannot be made
+            yield path, digest, known
         elif isinstance(placement, InstallWheel):
             info = f"{placement.name}-{placement.version}.dist-info"
             yield from _recorded(root, f"{info}/RECORD", ())
