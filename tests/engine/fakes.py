@@ -279,7 +279,8 @@ class Depot:
         def put(source: Path | bytes, sha256: str) -> None:
             self.placed[url] = source if isinstance(source, bytes) else source.read_bytes()
 
-        return Order(artifact_of(url, data), lambda: url in self.placed, put, in_memory=in_memory)
+        kept = in_memory and not url.endswith(".pkl")  # a pickle is looked at on the disk
+        return Order(artifact_of(url, data), lambda: url in self.placed, put, in_memory=kept)
 
 
 def artifact_of(url: str, data: bytes) -> Artifact:

@@ -310,6 +310,16 @@ def test_what_a_model_leaves_goes_to_the_next_without_a_trial() -> None:
     assert [share.running for share in line.shares] == [16], "the run had as many before"
 
 
+@pytest.mark.parametrize("connections", [2, 3, FIRST_LEVEL])
+def test_bytes_that_come_again_are_no_other_model(connections: int) -> None:
+    budget = Budget(connections, workers=3)
+    budget.expect(10**9)
+    only = budget.join(0)
+    for _ in range(5):
+        budget.lost(100)
+    assert take_all(budget, only) == connections
+
+
 def test_a_worker_between_two_models_finds_a_connection() -> None:
     budget = Budget(16, workers=3)
     for _ in range(4):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.engine.fakes import MIB, Depot, Server, Step, SteppedWire, served
 
 from modelset.core.errors import ModelSetError
+from modelset.core.mirrors import Mirror
 from modelset.core.ports import Get, Hop, Response
 from modelset.engine.budget import FIRST_LEVEL, NEAR_PART, PART, Budget
 from modelset.engine.fetch import LEAST
@@ -305,6 +306,46 @@ def test_an_object_that_changes_in_the_middle_is_fetched_from_the_start(
     depot.bring(wire, FILES)
     assert_right(depot)
     assert min(depot.moved) < 0, "the old bytes are counted out again"
+
+
+def two_edges(get: Get, number: int) -> Iterator[Step]:
+    """A redirect to servers that do not hold the same object, and do not look at If-Range."""
+    get.headers.pop("If-Range", None)  # type: ignore[attr-defined]
+    hop = None if get.hop else Hop("https://cdn.example.net/big.bin", 1, 0)
+    return served(BIG, get, hop=hop, etag=f'"{number % 2}"')
+
+
+def cut_short(get: Get, number: int) -> Iterator[Step]:
+    """A redirect to a server that has no more than the first third."""
+    hop = get.hop or Hop("https://cdn.example.net/big.bin", 1, 0)
+    first = int(get.headers["Range"].removeprefix("bytes=").partition("-")[0])
+    if first > len(BIG) // 3:
+        return iter([Response(416, {}, hop.url, hop)])
+    return served(BIG, get, hop=hop)
+
+
+@pytest.mark.parametrize("server", [two_edges, cut_short])
+def test_another_object_behind_a_redirect_every_time_counts_as_a_try(
+    server: Callable[[Get, int], Iterator[Step]], depot: Depot
+) -> None:
+    wire = SteppedWire(lambda get: server(get, len(wire.gets)))
+    error = depot.fails(wire, FILES)
+    assert error.failure.code == "connection-lost"
+    assert 2 <= len(depot.retried) <= 8
+    assert len(wire.gets) < 200
+
+
+def test_after_another_object_behind_a_redirect_a_mirror_is_asked(depot: Depot) -> None:
+    depot.mirrors = {"https://packages.example.org/": (Mirror("https://one.example.net/"),)}
+
+    def changing(get: Get) -> Iterator[Step]:
+        if get.url.startswith("https://one"):
+            return served(BIG, get)
+        return cut_short(get, 0)
+
+    wire = SteppedWire(changing)
+    depot.bring(wire, FILES)
+    assert_right(depot)
 
 
 def test_lanes_of_the_old_object_that_break_after_a_restart_do_not_use_up_its_tries(

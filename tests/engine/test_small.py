@@ -207,6 +207,16 @@ def test_where_one_connection_carries_several_gets_the_files_share_it(depot: Dep
     assert 10 < wire.most <= STREAMS
 
 
+def test_a_small_file_that_is_looked_at_on_the_disk_shares_no_connection(depot: Depot) -> None:
+    depot.budget = Budget(1)
+    pickles = {f"{HOST}{number}.pkl": bytes([number]) * 900 for number in range(5)}
+    files = {**pickles, **many(40)}
+    wire = SteppedWire(lambda get: multiplexed(files[get.url], get))
+    depot.bring(wire, files)
+    assert_right(depot, files)
+    assert wire.most > 10, "the others do"
+
+
 def test_two_files_that_fail_on_a_shared_connection_do_not_lock_the_model_out(
     depot: Depot,
 ) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -150,6 +151,23 @@ def test_across_volumes_the_bytes_are_copied_beside_their_name_first(
     assert names(tmp_path) == ["a"]
     assert names(elsewhere) == []
     assert files.volume_of(elsewhere) != files.volume_of(tmp_path)
+
+
+def test_a_full_volume_is_left_as_it_was(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(reading: IO[bytes], writing: IO[bytes], size: int) -> None:
+        writing.write(reading.read(size))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = elsewhere / "a.part"
+    source.write_bytes(b"verified")
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(ModelSetError) as caught:
+        files.move(source, tmp_path / "a")
+    assert caught.value.failure.code == "disk-full"
+    assert names(tmp_path) == []
+    assert source.read_bytes() == b"verified"
 
 
 def test_moving_what_is_not_there_is_an_error_in_words(tmp_path: Path) -> None:

@@ -22,8 +22,12 @@ class ExpiredError(ModelSetError):
 
 
 def may_be_mended(error: ModelSetError) -> bool:
-    """Whether a remembered redirect is to blame, so that its beginning should be asked again."""
-    return error.kind.retry != "never" and error.failure.code not in _NOT_MENDED
+    """Whether a remembered redirect is to blame, so that its beginning should be asked again.
+
+    Not for another object: it may be another one every time, and that has to count as a try.
+    """
+    is_other = isinstance(error, RestartError)
+    return not is_other and error.kind.retry != "never" and error.failure.code not in _NOT_MENDED
 
 
 def dislikes_many(error: ModelSetError) -> bool:

@@ -115,6 +115,11 @@ class Budget:
             self._left += count
             self._queued += 1
 
+    def lost(self, count: int) -> None:
+        """So many bytes of a model are to come again."""
+        with self._lock:
+            self._left += count
+
     def arrived(self, count: int) -> None:
         """So many bytes came."""
         with self._lock:

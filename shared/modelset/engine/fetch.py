@@ -34,10 +34,9 @@ class Fetch:
     def __init__(self, order: Order, means: Means) -> None:
         self.order, self.means = order, means
         self.artifact = order.artifact
-        self.is_over = False
+        self.is_over = self.changed = False
         self.sha256 = ""
         self.lanes: list[Lane] = []
-        self.changed = False
         self.partial: Partial | None = None
         self.retries = means.retries(order.artifact)
         self._verifier: Verifier | None = None
@@ -150,6 +149,7 @@ class Fetch:
         assert self._verifier is not None
         self.means.lost(self.partial.kept)
         self._abandon_lanes()
+        self._hop = None
         self.partial.restart()
         self._verifier.restart()
         self.changed = self.changed or changed

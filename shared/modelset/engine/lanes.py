@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 from modelset.core.ports import Get
 from modelset.engine.fetch import Fetch
@@ -28,7 +27,7 @@ class ModelLanes:
         self._means = means
         largest = max(orders, key=lambda order: order.artifact.size, default=None)
         self._waiting = deque(
-            sorted(orders, key=lambda order: (order is not largest, order.artifact.size > SMALL))
+            sorted(orders, key=lambda order: (order is not largest, not _is_small(order)))
         )
         self._open: list[Fetch | Small] = []
         self._receivers: dict[int, Lane | Small] = {}
@@ -107,7 +106,7 @@ class ModelLanes:
         return None
 
     def _share_connection(self, now: float) -> Get | None:
-        if not self._waiting or self._waiting[0].artifact.size > SMALL:
+        if not self._waiting or not _is_small(self._waiting[0]):
             return None
         if len(self._open) >= _MOST_OPEN:
             return None
@@ -117,8 +116,7 @@ class ModelLanes:
         return None if get is None else self._started(get)
 
     def _begin(self, order: Order) -> Fetch | Small:
-        kind: Any = Small if order.artifact.size <= SMALL and order.in_memory else Fetch
-        file: Fetch | Small = kind(order, self._means)
+        file = (Small if _is_small(order) else Fetch)(order, self._means)
         self._open.append(file)
         return file
 
@@ -127,3 +125,7 @@ class ModelLanes:
         assert isinstance(receiver, Lane | Small)
         self._receivers[id(get)] = receiver
         return get
+
+
+def _is_small(order: Order) -> bool:
+    return order.artifact.size <= SMALL and order.in_memory

@@ -60,7 +60,7 @@ class Means:
     def lost(self, count: int) -> None:
         """So many bytes were thrown away, and are to come again."""
         self.moved(-count)
-        self.budget.expect(count)
+        self.budget.lost(count)
 
 
 @dataclass(frozen=True, slots=True)

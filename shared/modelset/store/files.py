@@ -155,11 +155,14 @@ def move(source: Path, target: Path) -> None:
             import shutil
 
             temporary = beside(target)
-            with open(source, "rb") as reading, open(temporary, "wb") as writing:
-                shutil.copyfileobj(reading, writing, CHUNK)
-                writing.flush()
-                os.fsync(writing.fileno())
-            os.replace(temporary, target)
+            try:
+                with open(source, "rb") as reading, open(temporary, "wb") as writing:
+                    shutil.copyfileobj(reading, writing, CHUNK)
+                    writing.flush()
+                    os.fsync(writing.fileno())
+                os.replace(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
             source.unlink()
         sync_folder(target.parent)
 

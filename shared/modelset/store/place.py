@@ -90,15 +90,17 @@ def _link(target: Path, link: Link) -> None:
             return  # the only one: the Hub's client leaves it so where it cannot make links
         name = beside(target)
         try:
-            name.symlink_to(link.target)
-        except OSError:
-            # Windows without the right to make links: one inode with two names, else a copy.
             try:
-                os.link(blob, name)
+                name.symlink_to(link.target)
             except OSError:
-                shutil.copyfile(blob, name)
-        os.replace(name, target)
-        name.unlink(missing_ok=True)  # a rename between two names of one file leaves both
+                # Windows without the right to make links: one inode with two names, else a copy.
+                try:
+                    os.link(blob, name)
+                except OSError:
+                    shutil.copyfile(blob, name)
+            os.replace(name, target)
+        finally:
+            name.unlink(missing_ok=True)  # a rename between two names of one file leaves both
         sync_folder(target.parent)
 
 
