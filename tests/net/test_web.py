@@ -95,6 +95,16 @@ def test_a_page_that_is_no_list_is_refused(wire: CurlWire, origin: Origin) -> No
     assert code_of(caught) == "bad-response"
 
 
+@pytest.mark.parametrize("address", ["http://[bad/two", "http://127.0.0.1:99999/two"])
+def test_a_next_page_that_is_nowhere_is_an_error_in_words(
+    address: str, wire: CurlWire, origin: Origin
+) -> None:
+    url = origin.serve("/one", answer([1], {"Link": f'<{address}>; rel="next"'}))
+    with pytest.raises(ModelSetError) as caught:
+        web_of(wire).get_pages(url)
+    assert code_of(caught) == "bad-response"
+
+
 def test_a_next_page_on_a_strange_host_gets_no_credential(
     wire: CurlWire, origin: Origin, other: Origin
 ) -> None:
@@ -189,6 +199,7 @@ def test_a_refusal_is_not_asked_for_again(status: int, wire: CurlWire, origin: O
         ({"retry-after": "soon", "date": OLD}, None),
         ({"retry-after": "-5"}, None),
         ({"retry-after": "1.5"}, None),
+        ({"retry-after": "\xb2"}, None),  # a digit to str.isdigit, and none to float
     ],
 )
 def test_retry_after_is_read_in_both_forms(

@@ -126,6 +126,43 @@ def test_every_kind_of_redirect_is_followed(status: int, wire: CurlWire, origin:
     assert bytes(taken.body_) == DATA, "the redirect's own body is not the file's"
 
 
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        ("/mod\xc3\xa8le.bin", "/mod%C3%A8le.bin"),  # UTF-8, as it is on the wire
+        ("/mod\xe8le.bin", "/mod%E8le.bin"),
+        ("/a b.bin", "/a%20b.bin"),
+        ("/%7Bsigned%7D|'?a=b%2Fc&d=[e]", "/%7Bsigned%7D|'?a=b%2Fc&d=[e]"),
+    ],
+)
+def test_a_redirect_to_a_name_that_is_not_ascii_is_followed(
+    location: str, asked: str, wire: CurlWire, origin: Origin
+) -> None:
+    origin.serve(asked.partition("?")[0], File(DATA))
+    taken = take(wire, origin.serve("/m", Status(302, {"Location": location})))
+    assert taken.errors == [None]
+    assert bytes(taken.body_) == DATA
+    found = origin.requests[1]
+    assert "?".join(filter(None, (found.path, found.query))) == asked
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[bad/x", "http://127.0.0.1:99999/x", "http://127.0.0.1:abc/x"]
+)
+def test_a_redirect_to_what_is_no_address_is_an_error_in_words(
+    location: str, wire: CurlWire, origin: Origin
+) -> None:
+    taken = take(wire, origin.serve("/m", Status(302, {"Location": location})))
+    assert code_of(taken) == "bad-response"
+    assert str(taken.errors[0]) == f"{origin.url}/m redirects to what is no address"
+
+
+def test_a_name_that_is_not_ascii_is_asked_for_in_utf_8(wire: CurlWire, origin: Origin) -> None:
+    origin.serve("/mod%C3%A8le.bin", File(DATA))
+    taken = take(wire, f"{origin.url}/mod\u00e8le.bin")
+    assert bytes(taken.body_) == DATA
+
+
 def test_a_redirect_loop_ends(wire: CurlWire, origin: Origin) -> None:
     taken = take(wire, origin.serve("/m", redirect("/m")))
     assert code_of(taken) == "bad-response"

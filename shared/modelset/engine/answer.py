@@ -67,7 +67,7 @@ def refuse_page(response: Response, artifact: Artifact) -> None:
 def refuse_length(response: Response, artifact: Artifact, *, changed: bool) -> None:
     """Raise when the whole body is announced with another size than the pinned one."""
     length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) != artifact.size:
+    if length.isdecimal() and int(length) != artifact.size:
         raise wrong_size(response, int(length), artifact, changed=changed)
 
 
@@ -75,11 +75,11 @@ def end_of_range(response: Response, asked: Span, artifact: Artifact, *, changed
     """Where the span of a 206 ends, which may be earlier than asked; raises for another span."""
     actual = response.headers.get("content-range", "")
     span, _, total = actual.removeprefix("bytes ").partition("/")
-    if total.isdigit() and int(total) != artifact.size:
+    if total.isdecimal() and int(total) != artifact.size:
         failure = wrong_size(response, int(total), artifact, changed=changed).failure
         raise RestartError(failure.code, failure.message, failure.hint)
     first, _, last = span.partition("-")
-    fits = first.isdigit() and last.isdigit() and int(first) == asked[0]
+    fits = first.isdecimal() and last.isdecimal() and int(first) == asked[0]
     if not fits or not asked[0] <= int(last) < asked[1]:
         raise ModelSetError(
             "bad-response",

@@ -2,12 +2,18 @@
 
 import ipaddress
 from functools import lru_cache
-from urllib.parse import urlsplit
+from string import punctuation
+from urllib.parse import quote, urlsplit
 
 from modelset.core.errors import ModelSetError
 from modelset.core.mirrors import is_loopback
 from modelset.core.ports import Get
 from modelset.net.failures import public
+
+
+def ascii_of(url: str | bytes) -> str:
+    """An address as it goes over the wire: some servers redirect to names that are not ASCII."""
+    return quote(url, safe=punctuation)
 
 
 def refuse_scheme(url: str, get: Get) -> None:

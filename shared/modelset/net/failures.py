@@ -228,7 +228,7 @@ def error_for(response: Response) -> ModelSetError:
 def retry_after(response: Response) -> float | None:
     """Seconds that the server asks to wait, from either form of Retry-After."""
     text = response.headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     from email.utils import mktime_tz, parsedate_tz  # slow to load, and seldom needed
 

@@ -9,7 +9,7 @@ from modelset.core.mirrors import origin_of
 from modelset.core.ports import Get, Hop, Response, Throttle
 from modelset.core.proxies import Proxies, Proxy
 from modelset.core.values import dataclass, field
-from modelset.net.address import privacy_of
+from modelset.net.address import ascii_of, privacy_of
 from modelset.net.failures import proxy_wants_credentials, public, translate
 
 MOST_REDIRECTS = 10
@@ -112,7 +112,7 @@ class Transfer:
         headers = dict(self.get.headers)
         if origin_of(self.url) == origin_of(self.get.url):
             headers |= self.get.credential
-        curl.setopt(pycurl.URL, self.url)
+        curl.setopt(pycurl.URL, ascii_of(self.url))
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in headers.items()])
         curl.setopt(pycurl.USERAGENT, settings.user_agent)
@@ -151,9 +151,7 @@ class Transfer:
 
     def redirected(self) -> "Transfer":
         """The next hop."""
-        return Transfer(
-            self.get, urljoin(self.url, self.location), self.hops + 1, privacy_of(self.address)
-        )
+        return Transfer(self.get, self._following(), self.hops + 1, privacy_of(self.address))
 
     def hand_over(self, curl: pycurl.Curl) -> bool:
         """Give what has come to the receiver; whether the transfer is to go on."""
@@ -184,7 +182,19 @@ class Transfer:
             return ModelSetError(
                 "bad-response", f"more than {MOST_REDIRECTS} redirects from {public(self.get.url)}"
             )
+        try:
+            self._following()
+        except ValueError:
+            return ModelSetError(
+                "bad-response", f"{public(self.get.url)} redirects to what is no address"
+            )
         return self._announce(curl)
+
+    def _following(self) -> str:
+        """Where a redirect leads; raises ValueError when that is no address."""
+        url = urljoin(self.url, ascii_of(self.location.encode("iso-8859-1")))
+        _ = urlsplit(url).port  # raises
+        return url
 
     def _on_connected(self, address: str, local: str, port: int, local_port: int) -> int:
         """Runs when a connection stands and before the request leaves, on kept ones too."""
@@ -207,7 +217,7 @@ class Transfer:
         if text.startswith("HTTP/"):
             self.multiplexed = text.startswith("HTTP/2")
             status = text.partition(" ")[2][:3]
-            self.status, self.headers = int(status) if status.isdigit() else 0, {}
+            self.status, self.headers = int(status) if status.isdecimal() else 0, {}
         elif ":" in text:
             name, _, value = text.partition(":")
             self.headers[name.strip().lower()] = value.strip()

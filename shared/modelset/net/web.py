@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from modelset.core.errors import ModelSetError
 from modelset.core.layout import Layout
@@ -122,7 +123,7 @@ class HttpWeb:
             total = response.headers.get("content-range", "").rpartition("/")[2]
             if response.status == 200:
                 total = response.headers.get("content-length", "")
-            if not total.isdigit():
+            if not total.isdecimal():
                 raise ModelSetError("bad-response", f"{public(url)}: the server tells no size")
             return int(total)
 
@@ -211,4 +212,10 @@ def _answered(question: _Question) -> Response:
 def _next_page(response: Response) -> str:
     """The address of the next page of a list, empty after the last."""
     found = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', response.headers.get("link", ""))
-    return found[1] if found else ""
+    url = found[1] if found else ""
+    try:
+        _ = urlsplit(url).port  # raises
+    except ValueError as error:
+        words = f"{public(response.url)}: the next page has no address"
+        raise ModelSetError("bad-response", words) from error
+    return url
