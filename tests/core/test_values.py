@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from tests.conftest import SHARED
@@ -157,6 +158,22 @@ def test_a_value_inherits_from_nothing() -> None:
 
     with pytest.raises(AssertionError):
         values.dataclass(frozen=True, slots=True)(Wide)
+
+
+def test_annotations_that_come_when_they_are_asked_for_are_fields() -> None:
+    class Late(type):
+        """A class as Python 3.14 makes it, whose names hold no annotations."""
+
+        @property
+        def __annotations__(cls) -> dict[str, Any]:  # type: ignore[override]
+            return {"name": str, "size": int}
+
+    class Plain(metaclass=Late):
+        size = 3
+
+    assert "__annotations__" not in vars(Plain)
+    made: Any = values.dataclass(frozen=True, slots=True)(Plain)
+    assert (made("a").name, made("a").size, made("a", 4).size) == ("a", 3, 4)
 
 
 def test_the_standard_module_is_not_loaded_for_them() -> None:

@@ -122,13 +122,11 @@ def draw(screen: Screen, rows: list[Found]) -> None:
     """A table by place, and what it comes to."""
     if screen.quiet or screen.as_json:
         return
-    from rich.markup import escape  # names of other programs' files are no markup
-
     screen.title("MODELS ON THIS MACHINE")
     cells = [
         [
             row.item.place.title,
-            escape(row.item.name),
+            row.item.name,
             row.keys[0] + (f" (+{len(row.keys) - 1})" if len(row.keys) > 1 else "")
             if row.keys
             else "",

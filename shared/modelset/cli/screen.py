@@ -54,6 +54,7 @@ class Screen:
         from rich import box  # here, because check has to start fast and draws no table
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         wide = None if sys.stdout.isatty() else 120
         console = Console(no_color=not self._color, highlight=False, width=wide)
@@ -62,7 +63,7 @@ class Screen:
             right = column in ("size", "need", "free")
             table.add_column(column, justify="right" if right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(self._plain(cell) for cell in row))
+            table.add_row(*(Text(self._plain(cell)) for cell in row))  # no markup, whatever it says
         console.print(table)
 
     def document(self, data: Mapping[str, Any]) -> None:

@@ -147,7 +147,7 @@ def _draw(screen: Screen, trials: Sequence[Trial], settings: Settings, log: Path
     screen.line(f"  Cache directory: {settings.models_root}")
     screen.table(
         ["model", "result", "load", "job", "memory", "library", "what happened"],
-        [[_literal(cell) for cell in _cells(trial)] for trial in trials],
+        [list(_cells(trial)) for trial in trials],
     )
     count = Counter(trial.result for trial in trials)
     words = ", ".join(f"{count[name]} {name}" for name in ("passed", "failed", "skipped"))
@@ -169,13 +169,6 @@ def _cells(trial: Trial) -> tuple[str, ...]:
 
 def _time(seconds: float) -> str:
     return time_text(seconds) if seconds >= 1 else f"{1000 * seconds:.0f} ms"
-
-
-def _literal(cell: str) -> str:
-    """A cell that means what it says, where a table takes words in brackets for its own."""
-    from rich.markup import escape
-
-    return escape(cell)
 
 
 def _data(trials: Sequence[Trial], log: Path | None) -> dict[str, Any]:

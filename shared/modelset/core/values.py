@@ -41,7 +41,7 @@ def dataclass(*, frozen: bool = False, slots: bool) -> Callable[[type[T]], type[
         assert slots, "every value has slots"
         assert cls.__bases__ == (object,), "values do not inherit"
         space = dict(cls.__dict__)
-        known = _take_fields(space)
+        known = _take_fields(cls.__annotations__, space)
         space |= {"__slots__": (*known,), "__match_args__": (*known,), "_fields": known}
         space |= {"__eq__": _eq, "__reduce__": _reduce, "__repr__": _repr}
         space["__dataclass_fields__"] = _StandardFields()
@@ -111,10 +111,13 @@ def _standard(one: Field) -> Any:
     )
 
 
-def _take_fields(space: dict[str, Any]) -> dict[str, Field]:
-    """The annotated names, whose defaults leave the class, because slots take their places."""
+def _take_fields(annotations: Mapping[str, Any], space: dict[str, Any]) -> dict[str, Field]:
+    """The annotated names, whose defaults leave the class, because slots take their places.
+
+    Since Python 3.14 the class gives its annotations when it is asked, and its names hold none.
+    """
     known: dict[str, Field] = {}
-    for name, kind in space.get("__annotations__", {}).items():
+    for name, kind in annotations.items():
         given = space.pop(name, MISSING)
         known[name] = given if isinstance(given, Field) else Field(given, MISSING, True)
         known[name].name, known[name].type = name, kind

@@ -18,7 +18,8 @@ from modelset.core.lock import (
 )
 from modelset.core.types import Model, Pin
 from modelset.engine.guard import RunGuard, Stop
-from modelset.store.files import read_text, write_atomic
+from modelset.store.draft import draft
+from modelset.store.files import read_text
 from modelset.store.history import note_replaced
 from modelset.store.turn import Turn
 
@@ -57,7 +58,8 @@ def write_lock(
             note_replaced(
                 history, [old for key, old in lock.items() if _is_left(old, pins.get(key))]
             )
-        write_atomic(path, text.encode())
+        with draft(path, before, text) as written:
+            written.commit()
     return pins
 
 

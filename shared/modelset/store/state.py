@@ -14,6 +14,7 @@ from modelset.core.errors import ModelSetError
 from modelset.core.lock import parse_lock, parse_pin
 from modelset.core.reading import parse_toml
 from modelset.core.values import dataclass
+from modelset.store.draft import draft
 from modelset.store.files import read_text, saying, write_atomic
 from modelset.store.registry import READABLE, is_unchanged
 from modelset.store.roots import MODEL_ROOTS, Roots
@@ -121,10 +122,12 @@ def import_state(parts: list[Part], moment: str, *, force: bool = False) -> dict
     kept = {}
     for part in differing:
         kept[part.name] = _free_name(part.path, moment)
-        write_atomic(kept[part.name], (part.before or "").encode("utf-8", "surrogateescape"))
+        with draft(kept[part.name], None, part.before or "", like=part.path) as copy:
+            copy.put()
     for part in parts:
         if part.before != part.text:
-            write_atomic(part.path, part.text.encode())
+            with draft(part.path, part.before, part.text) as new:
+                new.put()
     return kept
 
 
