@@ -167,6 +167,20 @@ def test_one_file_at_two_paths_is_brought_once(tmp_path: Path, roots: Roots) -> 
     assert (roots["piper"] / "a.bin").read_bytes() == BODY
 
 
+def test_two_files_of_a_flat_folder_may_have_the_same_bytes(tmp_path: Path, roots: Roots) -> None:
+    names = ("a.bin", "b/a.bin", "c.bin")
+    layout = Layout("piper", tuple(PutFile(name, WEIGHTS) for name in names))
+    place(layout, roots, downloaded(tmp_path))
+    assert [(roots["piper"] / name).read_bytes() for name in names] == [BODY] * 3
+    assert inspect(layout, roots, deep=True).presence() == "present"
+    (roots["piper"] / "b/a.bin").unlink()  # as after a kill: what is lacking comes again
+    place(layout, roots, downloaded(tmp_path))
+    assert inspect(layout, roots, deep=True).presence() == "present"
+    assert tree(roots["piper"]) == ["a.bin", "b", "b/a.bin", "c.bin"]
+    (roots["piper"] / "a.bin").write_bytes(b"mine")
+    assert (roots["piper"] / "c.bin").read_bytes() == BODY, "each is a file of its own"
+
+
 def test_a_wheel_is_installed_when_its_bytes_are_here_and_left_alone_otherwise(
     tmp_path: Path, roots: Roots
 ) -> None:

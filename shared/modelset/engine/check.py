@@ -7,15 +7,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from modelset.core.errors import ModelSetError
 from modelset.core.formats import formats_of
 from modelset.core.layout import Layout
 from modelset.core.lock import Lock, is_current
-from modelset.core.types import Choice, Pin, Status
+from modelset.core.types import Choice, Model, Pin, Status
 from modelset.core.values import dataclass, field
 from modelset.store.findings import Findings, Inode, Reading
 from modelset.store.inspect import Installed, inspect, trace
 from modelset.store.journal import bytes_here
-from modelset.store.roots import Roots
+from modelset.store.roots import MODEL_ROOTS, Roots
+
+# What a pin of another form than ours leads to.
+ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, RecursionError)
+# Sources whose files are the user's own.
+OWN = ("local", "api")
 
 if TYPE_CHECKING:  # a check must start fast
     from modelset.core.ports import Source
@@ -78,8 +84,11 @@ class Inspector:
         installed: Installed | None = None,
         reading: Reading | None = None,
     ) -> Seen:
-        """The status of one pinned model; `partials` maps digests to bytes that wait."""
-        layout = self.sources[pin.source].layout(pin)
+        """The status of one pinned model; `partials` maps digests to bytes that wait.
+
+        Raises ModelSetError `lock-invalid` for a pin that says no place.
+        """
+        layout = self.layout_of(pin, choice.model)
         found = inspect(
             layout,
             self.roots,
@@ -108,6 +117,30 @@ class Inspector:
             formats=formats_of(choice.model, (artifact.name for artifact in pin.artifacts)),
         )
         return Seen(status, pin, layout, found)
+
+    def layout_of(self, pin: Pin, model: Model) -> Layout:
+        """Where the files of a pin belong; a lock may come from anybody, so what the catalog has
+        not looked at is looked at. Raises ModelSetError `lock-invalid`.
+        """
+        try:
+            source, root = self.sources[pin.source], pin.ref.get("root")
+            if not is_current(pin, model):
+                problems = source.check_ref(pin.ref)
+                if root is not None and root not in MODEL_ROOTS:
+                    problems.append(f"ref.root: unknown, {root!r}")
+                if pin.source in OWN and pin.source != model.source:
+                    problems.append(f"its source is {pin.source}")
+                if problems:
+                    raise ValueError(problems[0])
+            layout = source.layout(pin)
+            self.roots[layout.root]  # a KeyError here, not later
+        except ODD as error:
+            raise ModelSetError(
+                "lock-invalid",
+                f"the lock does not say where {pin.key} lies: {error}",
+                "restore it from version control, or mend it with `modelset lock`",
+            ) from error
+        return layout
 
     def _unpinned(self, choice: Choice) -> Status:
         model = choice.model

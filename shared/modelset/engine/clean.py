@@ -18,9 +18,10 @@ from modelset.core.errors import ModelSetError
 from modelset.core.ports import Source
 from modelset.core.types import Failure
 from modelset.core.values import dataclass, field
+from modelset.engine.check import ODD
 from modelset.engine.guard import Stop
 from modelset.engine.lock import turn
-from modelset.engine.needed import ODD, Memory, Needs, rows_of
+from modelset.engine.needed import Memory, Needs, rows_of
 from modelset.store import leftovers, stock
 from modelset.store.files import saying
 from modelset.store.inspect import inspect

@@ -10,14 +10,10 @@ from modelset.core.lock import Lock, is_same
 from modelset.core.ports import Source
 from modelset.core.types import Model, Pin
 from modelset.core.values import dataclass
+from modelset.engine.check import ODD, OWN
 from modelset.store.records import record_rows
 from modelset.store.roots import Roots
 from modelset.store.stock import Spelling
-
-# What a document of another form than ours leads to.
-ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, RecursionError)
-# Sources whose files are the user's own.
-_OWN = ("local", "api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +54,14 @@ class Needs:
             paths = list(self._paths_of(pin, must=pin is memory.lock.get(pin.key)))
             if is_kept or pin.is_own:
                 held.update(path for one in paths for path in self._spelling.both(one))
-            if not pin.is_own and pin.source not in _OWN:
+            if not pin.is_own and pin.source not in OWN:
                 for one in paths:
                     ours.setdefault(self._spelling.of(one), pin.key)
         for key, entry in self.entries.items():
             paths = _registered(entry)
             if key not in orphans:
                 held.update(path for one in paths for path in self._spelling.both(one))
-            if str(entry.get("source")) not in _OWN:
+            if str(entry.get("source")) not in OWN:
                 for one in paths:
                     ours.setdefault(self._spelling.of(one), key)
         refs = (ref for key in sorted(orphans) for ref in self._refs_of(key))
@@ -80,7 +76,7 @@ class Needs:
             key
             for key, entry in self.entries.items()
             if not (key in memory.lock or key in memory.wanted)
-            and entry.get("source") not in _OWN
+            and entry.get("source") not in OWN
             and (not rules.keys or key in rules.keys)
         )
 

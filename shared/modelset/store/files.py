@@ -152,18 +152,28 @@ def move(source: Path, target: Path) -> None:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            import shutil
-
-            temporary = beside(target)
-            try:
-                with open(source, "rb") as reading, open(temporary, "wb") as writing:
-                    shutil.copyfileobj(reading, writing, CHUNK)
-                    writing.flush()
-                    os.fsync(writing.fileno())
-                os.replace(temporary, target)
-            finally:
-                temporary.unlink(missing_ok=True)
+            copy(source, target)
             source.unlink()
+        sync_folder(target.parent)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Give a name a file of its own with the same bytes, whole or not at all; raises
+    ModelSetError.
+    """
+    import shutil
+
+    with saying("place", target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = beside(target)
+        try:
+            with open(source, "rb") as reading, open(temporary, "wb") as writing:
+                shutil.copyfileobj(reading, writing, CHUNK)
+                writing.flush()
+                os.fsync(writing.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
         sync_folder(target.parent)
 
 

@@ -17,7 +17,7 @@ from modelset.core.layout import (
     Unpack,
 )
 from modelset.store.archives import put_archive
-from modelset.store.files import inside, move, saying, sync_folder, write_atomic
+from modelset.store.files import copy, inside, move, saying, sync_folder, write_atomic
 from modelset.store.roots import Roots
 from modelset.store.temporary import beside
 
@@ -38,6 +38,7 @@ def place(
     began.
     """
     root = roots[layout.root]
+    given: dict[str, Path] = {}  # the name that the file of a digest has got
     for placement in layout.placements:
         if isinstance(placement, Credential):
             continue  # people put it there
@@ -52,7 +53,8 @@ def place(
             continue
         target = inside(root, placement.path)
         if isinstance(placement, PutFile):
-            _file(target, verified.get(placement.artifact.digest))
+            digest = placement.artifact.digest
+            _file(target, verified.get(digest), given.setdefault(digest, target))
         elif isinstance(placement, Link):
             _link(target, placement)
         else:
@@ -61,12 +63,13 @@ def place(
             _guard(root, target)
 
 
-def _file(target: Path, source: Path | bytes | None) -> None:
+def _file(target: Path, source: Path | bytes | None, given: Path) -> None:
     if isinstance(source, bytes):
         write_atomic(target, source)
-    # Gone when an earlier placement of the same layout has taken it.
     elif source is not None and source.exists():
         move(source, target)
+    elif source is not None and given != target and given.exists():
+        copy(given, target)  # of the same layout: two files with the same bytes
 
 
 def _guard(root: Path, target: Path) -> None:
