@@ -30,6 +30,7 @@ _SECTIONS = ("mirrors", "model")
 
 # Whether a bootstrap downloads, or only checks.
 _ON_START = ("MODELSET_DOWNLOAD_ON_START", "DOWNLOAD_MODELS_ON_START", "AUTO_DOWNLOAD_MODELS")
+_GITHUB_TOKEN = ("GITHUB_TOKEN", "GH_TOKEN")
 # The variables that name a proxy for each scheme; of two spellings the lower-case one wins.
 _PROXIES = {
     "http": ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"),
@@ -113,16 +114,19 @@ def load_settings(
     flags: Mapping[str, Any],
     environ: Mapping[str, str] = os.environ,
     project: Path | None = None,
+    *,
+    text: str | None = None,
 ) -> Settings:
     """The settings of a run; raises ModelSetError `config-invalid` with every problem at once.
 
-    `flags` holds what the command line said, without the flags that were not given.
+    `flags` holds what the command line said, without the flags that were not given, and `text`
+    what the settings file is going to hold, where that is not what it holds.
     """
     home = project or find_project()
     environ, places = with_env_file(flags, environ)
     asked = Lookup(flags, environ)
     config = asked.path("config", ("MODELSET_CONFIG",), home / "modelset.toml")
-    text = read_text(config)
+    text = read_text(config) if text is None else text
     if text is None and asked.origins["config"] != "default":
         raise ModelSetError("config-invalid", f"{config} does not exist", "check MODELSET_CONFIG")
     # Not the `out` of the settings: this is read to know them.
@@ -130,7 +134,8 @@ def load_settings(
     documents = Documents(out / "toml_cache.json")
     asked.read(_parse(text or "", config, documents), config)
     older, warnings = legacy_variables(asked.document, asked.absolute)
-    asked.environ = {**older, **environ}
+    # A variable that is set to nothing says nothing.
+    asked.environ = {**environ, **{name: environ.get(name) or text for name, text in older.items()}}
     settings = replace(_settings(asked, home, config, text or ""), documents=documents)
     asked.refuse_unknown((*_SECTIONS, *legacy_sections(asked.document)))
     if asked.problems:
@@ -170,7 +175,7 @@ def _settings(asked: Lookup, home: Path, config: Path, text: str) -> Settings:
         stall_s=asked.number("stall_timeout", (), 20, int),
         index_url=asked.text("index_url", ("MODELSET_INDEX_URL",), ""),
         token=find_token(asked, models_root),
-        github_token=str(asked.find("github_token", ("GITHUB_TOKEN", "GH_TOKEN"), "") or ""),
+        github_token=str(asked.find("github_token", _GITHUB_TOKEN, "") or "").strip(),
         ca_file=ca_file,
         ca_folder=ca_folder,
         proxies=asked.proxies(_PROXIES, ("no_proxy", "NO_PROXY")),

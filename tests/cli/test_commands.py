@@ -344,3 +344,18 @@ def test_an_offline_command_leaves_only_what_lies_in_out(
     assert all(name.endswith(".json") for name in out)
     left = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {project.config, project.lock, *(project.out / name for name in out)}
+
+
+@pytest.mark.parametrize("name", ["[models] x", "x]", "a [/b] c", "[bold]b"])
+def test_a_table_shows_what_it_is_given(name: str, run_modelset: RunModelset) -> None:
+    for command in ("paths", "config"):
+        ran = run_modelset(command, env={"MODELSET_MODELS_ROOT": f"/x/{name}"})
+        assert ran.code == 0, ran.stderr
+        assert f"/x/{name}" in ran.stdout
+
+
+@pytest.mark.parametrize("command", ["report --html .", "state export . --force"])
+def test_a_folder_is_no_place_for_a_file(command: str, run_modelset: RunModelset) -> None:
+    ran = run_modelset(*command.split())
+    assert ran.code not in (0, 1), ran.stderr
+    assert "error: " in ran.stderr

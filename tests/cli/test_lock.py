@@ -286,3 +286,15 @@ def test_the_gate_and_a_list_load_nothing_that_could_reach_the_network(house: Ho
     environ = {**house.environ, "PYTHONPATH": str(SHARED)}
     ran = run_process([sys.executable, "-c", OFFLINE, *lines], env=environ, cwd=house.folder)
     assert ran.stdout.splitlines()[-1:] == ["[0, 0] []"], ran.stderr
+
+
+def test_a_link_to_a_lock_stays_a_link(house: House, tmp_path: Path) -> None:
+    assert house.run("lock", HUB).code == 0
+    shared = tmp_path / "shared.lock"
+    house.lock_file.rename(shared)
+    house.lock_file.symlink_to(shared)
+    before = shared.read_text()
+    house.use_both()
+    assert house.run("lock", "--upgrade", HUB).code == 0
+    assert house.lock_file.is_symlink()
+    assert shared.read_text() != before

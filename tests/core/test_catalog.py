@@ -739,6 +739,12 @@ def test_a_source_without_revisions_says_so(checked: Catalog, key: str) -> None:
         checked.get(key)
 
 
+def test_what_lies_flat_in_a_folder_has_one_revision_at_a_time(checked: Catalog) -> None:
+    with pytest.raises(ModelSetError, match="only one revision of tts:piper") as caught:
+        checked.get("tts:piper-en_US-lessac-medium@v1.0.0")
+    assert caught.value.failure.code == "unknown-model"
+
+
 def test_another_revision_keeps_off_the_names_of_the_first_one(checked: Catalog) -> None:
     """A library that asks for `main` or a short commit must go on finding the model itself."""
     base, other = checked.get("nlu:distilbert-sst2"), checked.get("nlu:distilbert-sst2@v2")

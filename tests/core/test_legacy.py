@@ -42,6 +42,25 @@ def test_old_settings_move_the_same_folders(tmp_path: Path) -> None:
     )
 
 
+def test_an_old_section_moves_no_root_that_a_new_setting_names(tmp_path: Path) -> None:
+    old = '[piper]\ndownload_root = "/data/piper"\n[silero]\nmodel_paths = { ru = "/data/s/ru" }\n'
+    (tmp_path / "modelset.toml").write_text(f'{old}[paths]\nmodels_root = "/data/models"\n')
+    settings = load_settings({}, {}, tmp_path)
+    assert settings.models_root == Path("/data/models")
+    assert settings.roots["vosk"] == Path("/data/models/vosk")
+    assert settings.warnings == (
+        "[piper] download_root means nothing any more",
+        "[silero] model_paths means nothing any more",
+    )
+    (tmp_path / "modelset.toml").write_text(old)
+    assert load_settings({}, {}, tmp_path).models_root == Path("/data/piper")
+
+
+def test_a_variable_that_is_set_to_nothing_takes_no_old_setting_away(tmp_path: Path) -> None:
+    (tmp_path / "modelset.toml").write_text(OLD)
+    assert load_settings({}, {"VOSK_MODEL_PATH": ""}, tmp_path).roots["vosk"] == Path("/srv/vosk")
+
+
 def test_the_environment_wins_over_an_old_setting(tmp_path: Path) -> None:
     (tmp_path / "modelset.toml").write_text(OLD)
     settings = load_settings({}, {"WHISPER_CACHE_DIR": "/new"}, tmp_path)

@@ -82,6 +82,14 @@ def test_the_lock_holds_the_canonical_form_of_a_mirrors_address() -> None:
     assert canonical("", mirrors) == ""
 
 
+def test_of_mirrors_that_lie_within_each_other_the_longest_speaks() -> None:
+    wide = {"https://github.com/": (Mirror("https://nexus.example/"),)}
+    narrow = {HUB: (Mirror("https://nexus.example/hf/"),)}
+    for mirrors in (wide | narrow, narrow | wide):
+        assert canonical("https://nexus.example/hf/api/x", mirrors) == HUB + "api/x"
+        assert canonical("https://nexus.example/a/b", mirrors) == "https://github.com/a/b"
+
+
 @pytest.mark.parametrize(
     ("endpoint", "credentials"),
     [
@@ -143,6 +151,7 @@ def test_a_table_of_mirrors_is_read() -> None:
         ({HUB: ["https://one.example/"]}, "should be a list of tables"),
         ({HUB[:-1]: [{"url": "https://one.example/"}]}, "a prefix ends with /"),
         ({HUB: [{"url": "https://one.example"}]}, "ends with /"),
+        ({HUB.removeprefix("https://"): [{"url": "https://one.example/"}]}, "begins with https"),
         ({HUB: [{"url": "ftp://one.example/"}]}, "http address"),
         ({HUB: [{}]}, "http address"),
         ({HUB: [{"url": "https://one.example/", "only": "yes"}]}, "only should be true or false"),
@@ -158,7 +167,7 @@ def test_what_is_wrong_with_a_mirror_is_said(tables: object, words: str) -> None
 
 
 def test_a_wrong_mirror_does_not_hide_the_problems_of_the_next() -> None:
-    tables = {"a": [{"url": "x"}], "b/": [{"url": "y", "only": 1}]}
+    tables = {"http://a": [{"url": "x"}], "https://b/": [{"url": "y", "only": 1}]}
     assert len(parse_mirrors(tables, where="x.toml")[1]) == 4
 
 

@@ -126,7 +126,7 @@ def legacy_settings(path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The old settings in a file, each with the names that lead to it; raises ModelSetError."""
     with saying("read", path):
         try:
-            text = plain_text(os.path.expanduser(path))
+            text = plain_text(os.path.realpath(os.path.expanduser(path)))
         except UnicodeDecodeError as error:
             raise _unread(path) from error
     for parse in (json.loads, parse_toml):

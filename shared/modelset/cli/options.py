@@ -130,14 +130,16 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
     )
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings under these options; the demo's own when they ask for it."""
+def settings_of(options: argparse.Namespace, text: str | None = None) -> Settings:
+    """The settings under these options; the demo's own when they ask for it. `text` is what their
+    file is going to hold.
+    """
     flags = {
         name: value for name in _SETTINGS if (value := getattr(options, name, None)) is not None
     }
     project = find_project()
     if not options.demo:
-        settings = load_settings(flags, project=project)
+        settings = load_settings(flags, project=project, text=text)
         for line in settings.warnings:
             say(f"warning: {settings.config.name}: {line}")
         return settings
@@ -145,4 +147,4 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
     flags.pop("env_file", None)  # nothing of the user's own reaches the demo
 
-    return load_settings(flags, demo_environ(project, process_environ()), project)
+    return load_settings(flags, demo_environ(project, process_environ()), project, text=text)

@@ -12,7 +12,7 @@ from modelset.core.words import size_text
 from modelset.engine.guard import Stop
 from modelset.engine.lock import turn
 from modelset.settings import Settings
-from modelset.store.state import export_state, import_state, places_of, read_state
+from modelset.store.state import export_state, import_state, places_of, read_state, settings_in
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +26,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, screen: Screen, stop: Stop) -> int:
     """Write or take in, draw, and return the exit code."""
-    settings = settings_of(options)
     file = Path(options.file)
+    # The new settings say where the rest belongs; a file that is named may not be there yet.
+    text = settings_in(file) if options.action == "import" else None
+    settings = settings_of(options, text)
     screen.title("STATE")
     act = _export if options.action == "export" else _import
     data = act(settings, file, screen, force=options.force)

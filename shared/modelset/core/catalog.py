@@ -73,6 +73,8 @@ class Catalog:
         else:
             return None
         problems = self.check_ref(model.source, ref)
+        if at and "root" in ref:  # its files would have the names of the other revision's
+            problems.append(f"only one revision of {model.key} can be here at a time")
         if problems:
             raise ModelSetError("unknown-model", f"{key}: {problems[0]}", _HINT)
         return replace(model, key=key, ref=ref, tier="available", aliases=())

@@ -10,6 +10,7 @@ OWN_VARIABLES: Mapping[str, str] = {
     "coqui": "TTS_HOME",
     "ollama": "OLLAMA_MODELS",
 }
+_ROOT = "MODELSET_MODELS_ROOT"
 KEYS = ("download_root", "model_paths", "credentials_path", "api_key_env")
 
 
@@ -31,9 +32,13 @@ def legacy_variables(
     """
     found: dict[str, str] = {}
     lines: list[str] = []
+    paths = document.get("paths")
+    has_root = isinstance(paths, Mapping) and "models_root" in paths
     for section in legacy_sections(document):
         for key, value in document[section].items():
             variable, text = _variable(section, key, value)
+            if variable == _ROOT and has_root:
+                variable = ""
             if variable and key != "api_key_env":
                 text = absolute(text)
                 found.setdefault(variable, text)
@@ -55,8 +60,9 @@ def _variable(section: str, key: str, value: object) -> tuple[str, str]:
             "GOOGLE_APPLICATION_CREDENTIALS" if is_file else "MODELSET_CREDENTIALS_ROOT"
         ), texts[0]
     if key == "model_paths":  # the library looks for a model by the name of its folder
-        return "VOSK_MODEL_PATH", texts[0].rstrip("/").rpartition("/")[0] or "."
-    return OWN_VARIABLES.get(section, "MODELSET_MODELS_ROOT"), texts[0]
+        folder = texts[0].rstrip("/").rpartition("/")[0] or "."
+        return ("VOSK_MODEL_PATH", folder) if section == "vosk" else ("", "")
+    return OWN_VARIABLES.get(section, _ROOT), texts[0]
 
 
 def _texts(value: object) -> list[str]:

@@ -91,11 +91,13 @@ def credential_of(ref: Mapping[str, object], secret: str) -> dict[str, Mapping[s
 
 def canonical(url: str, mirrors: Mirrors) -> str:
     """The canonical form of an address that a mirror gave: what the lock holds outlives mirrors."""
+    bare, best, found = _bare(url), "", url
     for prefix, chosen in mirrors.items():
         for mirror in chosen:
-            if _bare(url).startswith(_bare(mirror.url)):
-                return prefix + _bare(url)[len(_bare(mirror.url)) :]
-    return url
+            own = _bare(mirror.url)
+            if bare.startswith(own) and len(own) > len(best):  # one may lie within another
+                best, found = own, prefix + bare[len(own) :]
+    return found
 
 
 def is_address(url: str) -> bool:
@@ -136,6 +138,8 @@ def parse_mirrors(tables: object, *, where: str) -> tuple[dict[str, tuple[Mirror
         wrong = [f"{place}: {words}" for row in rows for words in _row_problems(row)]
         if not prefix.endswith("/"):
             wrong.append(f"{place}: a prefix ends with /")
+        if not prefix.startswith(("https://", "http://")):
+            wrong.append(f"{place}: a prefix begins with https://")
         if not wrong:
             found[prefix] = tuple(Mirror(**row) for row in rows)
         problems += wrong

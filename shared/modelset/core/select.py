@@ -94,8 +94,9 @@ def with_locked(catalog: Catalog, selection: Selection, lock: Iterable[str]) -> 
     choices = [*selection.choices]
     for key in lock:
         with contextlib.suppress(ModelSetError):  # a table that is there no more
-            if key not in spoken_of:
-                choices.append(Choice(catalog.get(key), "optional", "in the lock"))
+            if key not in spoken_of and (model := catalog.get(key)).key not in spoken_of:
+                spoken_of.add(model.key)  # which may be in the lock under an older name as well
+                choices.append(Choice(model, "optional", "in the lock"))
     order = {key: rank for rank, key in enumerate(catalog.models)}
     choices.sort(key=lambda choice: order.get(choice.model.key, len(order)))
     return replace(selection, choices=tuple(choices))

@@ -164,8 +164,13 @@ class Download:
                 )
 
     def _remember(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
-        with turn(self._roots["registry"]):
-            remember(self._roots["registry"], entries)
+        registry = self._roots["registry"]
+        try:
+            with turn(registry):
+                remember(registry, entries)
+        except ModelSetError:
+            if any(outcome.result != "ready" for outcome in self._outcomes):
+                raise  # else everything was here already: a store may be read-only
 
     def _report(self, selection: Selection) -> Report:
         outcomes = self._outcomes

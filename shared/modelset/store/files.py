@@ -117,6 +117,8 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     not wait for the disk, and may be lost or empty after a power cut.
     """
     with saying("write", path):
+        if not path.name:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = beside(path)
         try:

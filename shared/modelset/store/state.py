@@ -108,6 +108,16 @@ def read_state(source: Path, places: Mapping[str, Path], roots: Roots) -> list[P
     return parts
 
 
+def settings_in(source: Path) -> str | None:
+    """The settings that a state file holds, if any; raises ModelSetError."""
+    text = _texts_of(source).get("settings")
+    try:
+        parse_toml(text or "")
+    except _ODD as error:
+        raise _refused(source, f"its settings cannot be read: {error}") from error
+    return text
+
+
 def import_state(parts: list[Part], moment: str, *, force: bool = False) -> dict[str, Path]:
     """Put parts in their places; what was there, and differs, is kept beside; returns these.
 

@@ -9,7 +9,11 @@ from modelset.core.reading import parse_toml
 # The user and password in an address, and what else gives one away: a password with a slash.
 _USER = re.compile(r"(?<=://)[^/\s\"'@]*@")
 _PASSWORD = re.compile(r"://[^/\s\"'@:]*:(?!\d+(?:/|$))[^\s\"'@]*@")
-_TOKEN = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|gh[a-z]_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{16,})")
+# What begins with `sk-` may also be a name in Slovak, which has no capitals and digits in a row.
+_TOKEN = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{16,}|gh[a-z]_[A-Za-z0-9]{20,})"
+    r"|(?<![\w/-])sk-(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{16,}"
+)
 _SECRET = re.compile(
     r"token|secret|passw|api[-_]?key|authorization|^cookie$|signature", re.IGNORECASE
 )
