@@ -288,6 +288,27 @@ def test_the_gate_and_a_list_load_nothing_that_could_reach_the_network(house: Ho
     assert ran.stdout.splitlines()[-1:] == ["[0, 0] []"], ran.stderr
 
 
+def test_what_a_lock_from_elsewhere_replaces_can_be_gone_back_to_and_cleaned(
+    house: House, tmp_path: Path
+) -> None:
+    assert house.run("lock", HUB).code == 0
+    older, old = house.lock_file.read_text(), house.lock[HUB].revision
+    house.use_both()
+    assert house.run("lock", "--upgrade", HUB).code == 0
+    newer = house.lock_file.read_text()
+    other = house.other(tmp_path / "two")
+    other.use_both()
+    for text in (older, newer):  # as with `git pull`
+        other.lock_file.write_text(text)
+        assert other.run("download", HUB, "--frozen").code == 0
+    assert [pin.revision for pin in other.history[HUB]] == [old]
+    assert old[:12] in json.dumps(other.run("clean", "--keep", "0", "--json").json)
+    assert old[:12] not in json.dumps(other.run("clean", "--json").json)
+    assert other.run("rollback", HUB).code == 0
+    assert other.lock[HUB].revision == old
+    assert other.history[HUB][0].revision != old
+
+
 def test_a_link_to_a_lock_stays_a_link(house: House, tmp_path: Path) -> None:
     assert house.run("lock", HUB).code == 0
     shared = tmp_path / "shared.lock"

@@ -18,7 +18,7 @@ from typing import Any
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DOOR = SHARED / "model_downloader.py"
 # What is left under the models root when nothing is amiss, beside the models themselves.
-REGISTRY = frozenset({"registry/registry.json", "registry/schema.json"})
+REGISTRY = frozenset(f"registry/{name}.json" for name in ("registry", "schema", "placed"))
 
 
 def await_true(what: str, condition: Callable[[], bool], within_s: float = 20.0) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from modelset.core.errors import ModelSetError
 from modelset.core.types import Artifact, Pin, first_use
-from modelset.store.history import KEPT, NAME, note_replaced, read_history
+from modelset.store.history import KEPT, NAME, note_placed, note_replaced, read_history
 
 
 def pin(revision: str, key: str = "a:b") -> Pin:
@@ -48,6 +48,22 @@ def test_to_and_fro_between_two_pushes_no_third_one_out(tmp_path: Path) -> None:
         note_replaced(tmp_path, [pin("r1")])
         note_replaced(tmp_path, [pin("r2")])
     assert revisions(tmp_path) == ["r2", "r1", "old"]
+
+
+def test_what_is_placed_replaces_what_was_though_no_lock_has_said_so(tmp_path: Path) -> None:
+    note_placed(tmp_path, [pin("r1"), pin("x", "c:d")])
+    assert read_history(tmp_path) == {}
+    note_placed(tmp_path, [pin("r2")])
+    assert revisions(tmp_path) == ["r1"]
+    note_replaced(tmp_path, [pin("r2")])  # by a lock of this machine
+    note_placed(tmp_path, [pin("r3")])
+    assert revisions(tmp_path) == ["r2", "r1"], "what is known keeps its place"
+    assert revisions(tmp_path, "c:d") == []
+    (tmp_path / "placed.json").write_text("{half")
+    note_placed(tmp_path, [pin("r4")])
+    assert revisions(tmp_path) == ["r2", "r1"]
+    note_placed(tmp_path, [pin("r5")])
+    assert revisions(tmp_path) == ["r4", "r2", "r1"]
 
 
 def test_the_same_bytes_from_another_address_are_one_pin(tmp_path: Path) -> None:

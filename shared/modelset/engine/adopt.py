@@ -20,6 +20,7 @@ from modelset.engine.unpacked import Takeover, Unpacked, entry_at
 from modelset.store.adopt import Proven, opened, remove_originals
 from modelset.store.elsewhere import look
 from modelset.store.files import hasher_for, inside, saying, volume_of, write_atomic
+from modelset.store.history import note_placed
 from modelset.store.inspect import inspect
 from modelset.store.place import place
 from modelset.store.registry import entry_of, is_remembered, read_registry, remember
@@ -71,6 +72,7 @@ class Adopt:
         self._roots = inspector.roots
         self._known = read_registry(self._roots["registry"])
         self._entries: dict[str, dict[str, Any]] = {}
+        self._placed: list[Pin] = []
         self._wrong: set[tuple[tuple[int, int], str]] = set()
         self._pause = RunGuard(manner.stop).check
         means = manner.policy, self._pause, self._found
@@ -83,6 +85,7 @@ class Adopt:
         finally:
             if self._entries:
                 with turn(self._roots["registry"]):
+                    note_placed(self._roots["registry"], self._placed)
                     remember(self._roots["registry"], self._entries)
 
     def _one(self, choice: Choice, pin: Pin | None) -> Adoption:
@@ -165,6 +168,7 @@ class Adopt:
                 f"{pin.key} is not whole after it was placed: {(left.missing + left.corrupt)[0]}",
                 "check whether another program changes these files, then run the command again",
             )
+        self._placed.append(pin)
         with saying("read", self._roots[layout.root] / layout.folder):
             self._entries[pin.key] = entry_of(
                 choice.model, pin, layout, self._roots, sha256=sha256, date_added=self._manner.now()

@@ -24,6 +24,7 @@ from modelset.engine.seldom import Seldom
 from modelset.engine.task import Crowd, Known, Task, Terms, World
 from modelset.store.claim import sweep
 from modelset.store.files import free_bytes, volume_of
+from modelset.store.history import note_placed
 from modelset.store.inspect import Inode
 from modelset.store.journal import bytes_here
 from modelset.store.registry import entry_of, read_registry, remember
@@ -45,7 +46,7 @@ class Download:
         self._planned: list[Status] = []
         now = RunGuard(world.stop).now
         self._new_pins: Seldom[Pin] = Seldom(self._write_lock, now)
-        self._new_entries: Seldom[dict[str, Any]] = Seldom(self._remember, now)
+        self._new_entries: Seldom[tuple[Pin, dict[str, Any]]] = Seldom(self._remember, now)
         self._asking: Crew[Task] = Crew(terms.connections, world.emit, world.stop)
         # A model without a connection would only lose time.
         self._workers = min(terms.max_workers, terms.connections)
@@ -100,7 +101,7 @@ class Download:
         """Book what ended; returns what still has to be fetched."""
         going = []
         pins: dict[str, Pin] = {}
-        entries: dict[str, dict[str, Any]] = {}
+        entries: dict[str, tuple[Pin, dict[str, Any]]] = {}
         for task in tasks:
             if task.new_pin is not None and task.new_pin.is_exact:
                 pins[task.new_pin.key] = task.new_pin
@@ -117,7 +118,7 @@ class Download:
         self._new_entries.add(entries)
         return going
 
-    def _entry(self, task: Task, seen: Seen) -> dict[str, dict[str, Any]]:
+    def _entry(self, task: Task, seen: Seen) -> dict[str, tuple[Pin, dict[str, Any]]]:
         if task.is_remembered or seen.pin is None or seen.layout is None:
             return {}
         try:
@@ -131,7 +132,7 @@ class Download:
             )
         except OSError:  # a file has gone meanwhile: the next run looks again
             return {}
-        return {task.choice.model.key: entry}
+        return {task.choice.model.key: (seen.pin, entry)}
 
     def _admit(self, tasks: list[Task]) -> None:
         """Lock, plan, refuse a full disk before byte one, and set the workers going."""
@@ -163,11 +164,12 @@ class Download:
                     licences={key: self._licences[key] for key in pins},
                 )
 
-    def _remember(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    def _remember(self, placed: Mapping[str, tuple[Pin, Mapping[str, Any]]]) -> None:
         registry = self._roots["registry"]
         try:
             with turn(registry):
-                remember(registry, entries)
+                note_placed(registry, [pin for pin, _ in placed.values()])
+                remember(registry, {key: entry for key, (_, entry) in placed.items()})
         except ModelSetError:
             if any(outcome.result != "ready" for outcome in self._outcomes):
                 raise  # else everything was here already: a store may be read-only
