@@ -59,6 +59,8 @@ def test_what_is_placed_replaces_what_was_though_no_lock_has_said_so(tmp_path: P
     note_placed(tmp_path, [pin("r3")])
     assert revisions(tmp_path) == ["r2", "r1"], "what is known keeps its place"
     assert revisions(tmp_path, "c:d") == []
+    note_placed(tmp_path, [pin("r?key=secret", "e:f")])
+    assert "secret" not in (tmp_path / "placed.json").read_text()
     (tmp_path / "placed.json").write_text("{half")
     note_placed(tmp_path, [pin("r4")])
     assert revisions(tmp_path) == ["r2", "r1"]

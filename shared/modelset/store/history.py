@@ -59,9 +59,12 @@ def note_replaced(folder: Path, pins: Iterable[Pin]) -> None:
 def note_placed(folder: Path, pins: Iterable[Pin]) -> None:
     """Remember pins that were placed, and what they replace where no lock has said so; raises
     ModelSetError.
+
+    Not those with a query in an address: that may be a secret, which only the lock is to hold.
     """
     history, before = read_history(folder), _read(folder / _PLACED)
-    after = before | {pin.key: (pin,) for pin in pins if pin.is_exact}
+    bare = [pin for pin in pins if not any("?" in artifact.url for artifact in pin.artifacts)]
+    after = before | {pin.key: (pin,) for pin in bare if pin.is_exact}
     note_replaced(
         folder,
         [
